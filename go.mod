@@ -1,0 +1,3 @@
+module gitdag
+
+go 1.26
