@@ -284,7 +284,7 @@ func (m *Map) UnmarshalJSON(text []byte) error {
 	}
 	object, ok := v.(*Map)
 	if !ok {
-		return fmt.Errorf("parse JSON: expected an object, got %s", Sample(v))
+		return fmt.Errorf("parse JSON: expected an object, got %s", sample(v))
 	}
 	*m = *object
 	return nil
@@ -295,13 +295,3 @@ func (n Number) MarshalJSON() ([]byte, error) { return []byte(n), nil }
 
 // MarshalJSON writes the list, both kinds of text as JSON strings.
 func (l List) MarshalJSON() ([]byte, error) { return appendList(nil, l, false), nil }
-
-// Sample is the JSON text of v, cut to the hundred characters that error messages show.
-func Sample(v any) string {
-	const limit = 100
-	text := string(AppendJSON(nil, v))
-	if utf8.RuneCountInString(text) <= limit {
-		return text
-	}
-	return string([]rune(text)[:limit])
-}

@@ -59,7 +59,7 @@ func mergeValue(below, above any) any {
 
 // AsData returns v with every Template turned into data. What has none is returned as it is, not copied.
 func AsData(v any) any {
-	return mapText(v, func(leaf any) any {
+	return mapLeaves(v, func(leaf any) any {
 		if t, ok := leaf.(Template); ok {
 			return string(t)
 		}
@@ -70,7 +70,7 @@ func AsData(v any) any {
 // AsTemplate returns v with every text that has something to evaluate, a dollar sign, turned into a Template. Other
 // text stays a string, so that equal parameters have one form.
 func AsTemplate(v any) any {
-	return mapText(v, func(leaf any) any {
+	return mapLeaves(v, func(leaf any) any {
 		if s, ok := leaf.(string); ok && strings.Contains(s, "$") {
 			return Template(s)
 		}
@@ -78,23 +78,21 @@ func AsTemplate(v any) any {
 	})
 }
 
-// mapText rebuilds v with its text leaves converted, copying only the containers in which something changed.
-func mapText(v any, convert func(any) any) any {
+// mapLeaves rebuilds v with its leaves converted, copying only the containers in which something changed.
+func mapLeaves(v any, convert func(any) any) any {
 	switch v := v.(type) {
-	case string, Template:
-		return convert(v)
 	case List:
 		return mapList(v, convert)
 	case *Map:
 		return mapMap(v, convert)
 	}
-	return v
+	return convert(v)
 }
 
 func mapList(list List, convert func(any) any) any {
 	var out List
 	for i, item := range list {
-		changed := mapText(item, convert)
+		changed := mapLeaves(item, convert)
 		if out == nil && !same(item, changed) {
 			out = append(make(List, 0, len(list)), list[:i]...)
 		}
@@ -111,7 +109,7 @@ func mapList(list List, convert func(any) any) any {
 func mapMap(m *Map, convert func(any) any) any {
 	out := m
 	for key, value := range m.All() {
-		changed := mapText(value, convert)
+		changed := mapLeaves(value, convert)
 		if same(value, changed) {
 			continue
 		}
@@ -123,7 +121,7 @@ func mapMap(m *Map, convert func(any) any) any {
 	return out
 }
 
-// same tells whether mapText gave its argument back: same kind, and for containers the same container.
+// same tells whether mapLeaves gave its argument back: same kind, and for containers the same container.
 func same(before, after any) bool {
 	switch before := before.(type) {
 	case List:
