@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gitdag/engine/params"
@@ -55,6 +56,10 @@ type Node struct {
 	end     int32   // index after the last descendant
 	ordinal int32   // position among the siblings
 	kids    []int32 // node indices of the children, in order
+	// next is the ordinal of the next foreground sibling, -1 for none, and
+	// followers the siblings whose After names this node.
+	next      int32
+	followers []int32
 }
 
 // Parallel is the order of a group's children. The zero value is sequential.
@@ -137,16 +142,33 @@ func (t *Tree) Link() error {
 			t.kids = append(t.kids, c)
 		}
 		t.Nodes[i].kids = t.kids[from:len(t.kids):len(t.kids)]
+		t.linkForeground(t.Nodes[i].kids)
 	}
-	return t.checkAfter()
+	return t.linkAfter()
 }
 
-func (t *Tree) checkAfter() error {
+// linkForeground notes for each child the next foreground one.
+func (t *Tree) linkForeground(kids []int32) {
+	next := int32(-1)
+	for ord := len(kids) - 1; ord >= 0; ord-- {
+		n := &t.Nodes[kids[ord]]
+		n.next = next
+		if !n.Background {
+			next = int32(ord)
+		}
+	}
+}
+
+func (t *Tree) linkAfter() error {
+	for i := range t.Nodes {
+		t.Nodes[i].followers = nil
+	}
 	for i := range t.Nodes {
 		for _, a := range t.Nodes[i].After {
 			if a < 0 || a >= int32(i) || t.Nodes[a].Parent != t.Nodes[i].Parent {
 				return fmt.Errorf("task %q waits for a task that is no earlier sibling", t.Nodes[i].Name)
 			}
+			t.Nodes[a].followers = append(t.Nodes[a].followers, int32(i))
 		}
 	}
 	return nil
@@ -198,4 +220,46 @@ func gateMembers(t *Tree, kids []int32, ord int32, p Parallel) (from, to int32) 
 		}
 	}
 	return 0, ord
+}
+
+// gateAfter returns the ordinal of the first sibling of the gate that child
+// ord of n is a member of; -1 if nobody waits for it.
+func gateAfter(t *Tree, n *Node, ord int32, p Parallel) int32 {
+	if !p.On {
+		return t.Nodes[n.kids[ord]].next
+	}
+	if p.Limit <= 0 {
+		return -1
+	}
+	g := (ord/int32(p.Limit) + 1) * int32(p.Limit)
+	if g >= int32(len(n.kids)) {
+		return -1
+	}
+	return g
+}
+
+// gateSize returns how many siblings from ordinal g on wait at one gate.
+func gateSize(n *Node, g int32, p Parallel) int32 {
+	if !p.On {
+		return 1
+	}
+	return min(int32(p.Limit), int32(len(n.kids))-g)
+}
+
+// predecessors returns, in order, the siblings from ordinal from on that node
+// i waits for by its After lists, directly or through others.
+func (t *Tree) predecessors(i, from int32) []int32 {
+	var found []int32
+	todo := t.Nodes[i].After
+	for len(todo) > 0 {
+		k := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if t.Nodes[k].ordinal < from || slices.Contains(found, k) {
+			continue
+		}
+		found = append(found, k)
+		todo = append(todo[:len(todo):len(todo)], t.Nodes[k].After...)
+	}
+	slices.Sort(found)
+	return found
 }

@@ -1,0 +1,322 @@
+package flow
+
+import (
+	"time"
+
+	"gitdag/engine/params"
+)
+
+// The names of tasks that the core adds to a root.
+const (
+	alertTask    = "^failure-alert"
+	slaTask      = "^sla"
+	slaAlertTask = "^sla^alert"
+	slaFailTask  = "^sla^fail"
+)
+
+// grown returns the tree of a block that is added below t.
+func (a *Attempt) grown(t *Task, in *Insert) *Tree {
+	switch in.Kind {
+	case RoundBlock:
+		return t.block.Tree
+	case ErrorBlock:
+		return t.Node().Error
+	case AlertBlock:
+		return operatorTree(alertTask, "notify", "Workflow session attempt failed")
+	case SLABlock:
+		switch in.Name {
+		case slaAlertTask:
+			return operatorTree(slaAlertTask, "notify", "SLA violation")
+		case slaFailTask:
+			return operatorTree(slaFailTask, "fail", "SLA violation")
+		}
+		return a.SLA.Tree
+	}
+	return in.Tree
+}
+
+// operatorTree is a tree of one operator task.
+func operatorTree(name, typ, command string) *Tree {
+	t := &Tree{Nodes: []Node{{
+		Name: name, Parent: -1, Config: params.Of("_type", typ, "_command", command),
+	}}}
+	if err := t.Link(); err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// start makes a new attempt unless the session has one of its name.
+func (st *step) start(in *Start) error {
+	w := st.s.byWorkflow[in.Definition]
+	if in.Definition == 0 {
+		if p := st.s.byProject[in.Project]; p != nil {
+			w = p.Workflow(in.Workflow)
+		}
+	}
+	if w == nil {
+		return ErrNoWorkflow
+	}
+	facts := AttemptFacts{RetryName: in.RetryName, Params: in.Params, SLA: in.SLA}
+	if err := st.s.conflict(w, in.Session, in.RetryName, in.Past); err != nil {
+		return err
+	}
+	st.begin(w, in.Session, in.UUID, in.Past, in.Tree, facts)
+	return nil
+}
+
+// conflict tells whether a session has an attempt of a name already. Without a
+// name it names the newest attempt (server.md 1.7).
+func (s *State) conflict(w *Workflow, session time.Time, name string, past *Past) error {
+	var taken, newest uint64
+	if past != nil {
+		taken, newest = past.Names[name], past.LastAttempt
+	}
+	if x := s.bySession[keyOf(w, session)]; x != nil {
+		for _, a := range x.attempts {
+			newest = max(newest, a.ID)
+			if a.RetryName == name {
+				taken = a.ID
+			}
+		}
+	}
+	switch {
+	case taken == 0:
+		return nil
+	case name == "":
+		return &Conflict{Attempt: newest}
+	}
+	return &Conflict{Attempt: taken}
+}
+
+func keyOf(w *Workflow, session time.Time) sessionKey {
+	return sessionKey{workflowKey{w.Project.ID, w.Name}, session.Unix()}
+}
+
+// begin starts an attempt of a workflow as it is live now.
+func (st *step) begin(w *Workflow, at time.Time, uuid string, past *Past, tree *Tree, facts AttemptFacts) {
+	s, p := st.s, w.Project
+	session := SessionFacts{
+		ID: s.last.Session + 1, UUID: uuid, Project: p.ID, Workflow: w.Name,
+		Time: at.Truncate(time.Second).UTC(),
+	}
+	index := 0
+	if past != nil {
+		session, index = past.Session, past.Index
+	}
+	if x := s.bySession[keyOf(w, at)]; x != nil {
+		session = x.SessionFacts
+		for _, a := range x.attempts {
+			index = max(index, a.Index)
+		}
+	}
+	facts.ID, facts.Index = s.last.Attempt+1, index+1
+	facts.Project, facts.ProjectName, facts.Workflow = p.ID, p.Name, w.Name
+	facts.Definition, facts.Revision, facts.Commit = w.ID, w.Revision, p.Commit
+	facts.Checkout, facts.Timezone = p.Checkout, w.Timezone
+	st.emit(&AttemptStarted{At: st.now, Session: session, Attempt: facts, Tree: tree, Base: s.last.Task + 1})
+	st.out.Attempt = facts.ID
+	a := s.attempts[facts.ID]
+	if !a.SLA.At.IsZero() {
+		s.timers.add(stampOf(a.SLA.At), timerSLA, a.ID, 0)
+	}
+	st.todo = append(st.todo, followUp{a, a.root()})
+}
+
+// slaDue acts on a deadline that has passed before the attempt was over
+// (language.md 8.2).
+func (st *step) slaDue(id uint64) {
+	a := st.s.attempts[id]
+	if a == nil || a.Done || a.SLAMissed || a.root().state.Final() || a.Killed {
+		return
+	}
+	e := &SLAMissed{At: st.now, Attempt: id}
+	next := st.s.last.Task + 1
+	add := func(name string, n int) {
+		e.Blocks = append(e.Blocks, Insert{Base: next, Kind: SLABlock, Name: name})
+		next += uint64(n)
+	}
+	if a.SLA.Alert {
+		add(slaAlertTask, 1)
+	}
+	if a.SLA.Fail {
+		add(slaFailTask, 1)
+	}
+	if a.SLA.Tree != nil {
+		add(slaTask, len(a.SLA.Tree.Nodes))
+	}
+	st.emit(e)
+	root := a.root()
+	for _, b := range root.more.generatedSince(len(e.Blocks)) {
+		st.open(a, &b.tasks[0])
+	}
+	if a.SLA.Alert {
+		st.raise(st.about(a, AlertSLAMissed))
+	}
+}
+
+// generatedSince returns the last n blocks.
+func (m *taskMore) generatedSince(n int) []*Block {
+	if m == nil {
+		return nil
+	}
+	return m.generated[len(m.generated)-n:]
+}
+
+// attemptOver settles an attempt whose root has reached a final state, tells
+// of its failure or recovery, and lets the next missed tick have its turn.
+func (st *step) attemptOver(a *Attempt) {
+	root := a.root()
+	before := st.s.Health(a.Project, a.Workflow)
+	st.emit(&AttemptSettled{At: st.now, Attempt: a.ID, Success: root.state == Success})
+	after := st.s.Health(a.Project, a.Workflow)
+	switch {
+	case a.Succeeded && before.Failures > 0:
+		alert := st.about(a, AlertRecovered)
+		alert.Failures, alert.Since, alert.SinceRev = before.Failures, before.Since, before.Revision
+		st.raise(alert)
+	case !a.Succeeded && !a.Killed:
+		failed := root.FailedTask()
+		alert := st.about(a, AlertFailed)
+		alert.Task, alert.Message = failed.FullName(), failed.message()
+		alert.Failures, alert.Since, alert.SinceRev = after.Failures, after.Since, after.Revision
+		st.raise(alert)
+	}
+	st.effect(&Archive{Attempt: a.ID})
+	if a.CaughtUp {
+		if sched := st.s.schedule[a.Scheduled]; sched != nil {
+			st.ask(sched)
+		}
+	}
+}
+
+// message returns the text of the task's error.
+func (t *Task) message() string {
+	if t.more == nil {
+		return ""
+	}
+	v, _ := t.more.failed.Map.Lookup("message")
+	text, _ := params.Text(v)
+	return text
+}
+
+// about fills an alert with what is known of an attempt.
+func (st *step) about(a *Attempt, kind string) Alert {
+	alert := Alert{
+		Kind: kind, Incident: "workflow/" + a.ProjectName + "/" + a.Workflow,
+		ProjectID: a.Project, Project: a.ProjectName, Workflow: a.Workflow,
+		Session: a.Session.Time, Timezone: a.Timezone, Attempt: a.ID,
+		Revision: a.Revision, Commit: a.Commit, Duration: st.now.time().Sub(a.CreatedAt),
+	}
+	if p := st.s.projects[a.Project]; p != nil {
+		alert.Repo = p.Repo
+		if sched := p.schedules[a.Workflow]; sched != nil {
+			alert.Next = sched.Next.Run
+		}
+	}
+	return alert
+}
+
+// archived drops an attempt whose record is in the history.
+func (st *step) archived(id uint64) error {
+	a := st.s.attempts[id]
+	if a == nil || !a.Done {
+		return ErrNoAttempt
+	}
+	st.emit(&AttemptArchived{Attempt: id})
+	return nil
+}
+
+// boot takes stock after the state was rebuilt. Whatever ran is lost with its
+// result and becomes ready again; ticks that fell due meanwhile are missed.
+func (st *step) boot() {
+	s := st.s
+	for _, sched := range s.schedule {
+		sched.asked, sched.missed = false, sched.Disabled.IsZero() && isDue(sched.Next, st.now)
+	}
+	s.turns, s.running = nil, s.countRunning()
+	for _, a := range s.Attempts() {
+		a.ready, a.queued = nil, false
+		for t := range a.Tasks {
+			st.reboot(a, t)
+		}
+	}
+	s.resetTimers()
+	for _, sched := range s.Schedules() {
+		st.ask(sched)
+	}
+}
+
+// reboot puts a task back where it can go on.
+func (st *step) reboot(a *Attempt, t *Task) {
+	switch {
+	case t.state == Running && t.Canceling():
+		st.move(a, t, TaskMoved{By: Killed, To: Canceled})
+	case t.state == Running:
+		st.move(a, t, TaskMoved{By: Lost, To: Ready})
+	case t.state == Ready && !t.Node().Group:
+		a.ready = append(a.ready, t.ID())
+		st.s.enqueue(a)
+	}
+}
+
+// resetTimers works out all reminders afresh.
+func (s *State) resetTimers() {
+	s.timers = s.timers[:0]
+	for _, a := range s.attempts {
+		if !a.Done && !a.SLAMissed && !a.SLA.At.IsZero() {
+			s.timers.add(stampOf(a.SLA.At), timerSLA, a.ID, 0)
+		}
+		for t := range a.Tasks {
+			if waiting(t.state) {
+				s.timers.add(t.due, timerTask, a.ID, t.ID())
+			}
+		}
+	}
+	for _, sched := range s.schedule {
+		s.armSchedule(sched)
+	}
+	oldest := map[string]uint64{}
+	for id, p := range s.alerts {
+		if first, ok := oldest[p.Alert.Incident]; !ok || id < first {
+			oldest[p.Alert.Incident] = id
+		}
+	}
+	for id, p := range s.alerts {
+		p.waiting = oldest[p.Alert.Incident] != id
+		if !p.waiting && !p.Due.IsZero() {
+			s.timers.add(stampOf(p.Due), timerAlert, id, 0)
+		}
+	}
+}
+
+// Pending returns what a restarted process still owes the world. It is asked
+// once, after [Boot].
+func (s *State) Pending() []Effect {
+	var owed []Effect
+	for _, a := range s.Attempts() {
+		if a.Done {
+			owed = append(owed, &Archive{Attempt: a.ID})
+			continue
+		}
+		for t := range a.Tasks {
+			switch {
+			case t.state == Running:
+				owed = append(owed, s.dispatch(a, t))
+			case t.state == Ready && t.Node().Group:
+				owed = append(owed, s.evaluate(a, t))
+			}
+		}
+	}
+	for _, sched := range s.Schedules() {
+		if sched.asked {
+			owed = append(owed, s.question(sched))
+		}
+	}
+	for _, p := range s.Alerts() {
+		if !p.waiting && p.Due.IsZero() {
+			owed = append(owed, s.deliver(p))
+		}
+	}
+	return owed
+}

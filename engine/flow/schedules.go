@@ -1,0 +1,219 @@
+package flow
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// catchUpLimit is how many missed ticks a workflow catches up with (L45).
+	catchUpLimit = 100
+	// tickRetry is how long a tick waits that could not be started
+	// (language.md 7.5).
+	tickRetry = time.Hour
+)
+
+// isDue tells whether a tick's run time has come.
+func isDue(t TickFacts, now stamp) bool { return !t.Run.IsZero() && stampOf(t.Run) <= now }
+
+// armSchedule sets the reminder for a schedule's next tick.
+func (s *State) armSchedule(sched *Schedule) {
+	if sched.Disabled.IsZero() && !sched.asked && !sched.Next.Run.IsZero() {
+		s.timers.add(stampOf(sched.Next.Run), timerSchedule, sched.ID, 0)
+	}
+}
+
+// scheduleDue looks at a schedule whose next tick may have come.
+func (st *step) scheduleDue(id uint64) {
+	if sched := st.s.schedule[id]; sched != nil {
+		st.ask(sched)
+	}
+}
+
+// ask requests what is needed for the tick that is due, if there is one and it
+// has not been asked for.
+func (st *step) ask(sched *Schedule) {
+	if sched.asked || !sched.Disabled.IsZero() || st.s.question(sched) == nil {
+		return
+	}
+	if _, ok := st.s.dueTick(sched, st.now); !ok && !sched.missed {
+		return
+	}
+	sched.asked = true
+	st.effect(st.s.question(sched))
+}
+
+// dueTick returns the tick that a schedule is to start now. Missed ones come
+// first, one after another; a tick that comes due while the agent runs waits
+// for nothing.
+func (s *State) dueTick(sched *Schedule, now stamp) (TickFacts, bool) {
+	if len(sched.Backlog) > 0 && !s.catchingUp(sched) {
+		return sched.Backlog[0], true
+	}
+	if isDue(sched.Next, now) && sched.Next.Session.After(sched.Last) {
+		return sched.Next, true
+	}
+	return TickFacts{}, false
+}
+
+// catchingUp tells whether a missed tick of the schedule is running.
+func (s *State) catchingUp(sched *Schedule) bool {
+	for _, a := range s.attempts {
+		if a.CaughtUp && a.Scheduled == sched.ID && !a.Done {
+			return true
+		}
+	}
+	return false
+}
+
+// question is the effect that asks about a schedule's due tick.
+func (s *State) question(sched *Schedule) Effect {
+	if sched.missed {
+		limit := s.config.CatchUpLimit
+		if limit == 0 {
+			limit = catchUpLimit
+		}
+		switch sched.CatchUp {
+		case CatchUpLast:
+			limit = 1
+		case CatchUpNone:
+			limit = 0
+		}
+		return &CatchUpDue{Schedule: sched.ID, From: sched.Next, Limit: limit}
+	}
+	tick := sched.Next
+	if len(sched.Backlog) > 0 && !s.catchingUp(sched) {
+		tick = sched.Backlog[0]
+	}
+	if tick.Run.IsZero() {
+		return nil
+	}
+	return &TickDue{Schedule: sched.ID, Session: tick.Session, Run: tick.Run, Executed: sched.Last}
+}
+
+// tickReady starts the attempt of a due tick, unless the session has one
+// already or the schedule's own options drop it (language.md 7.5).
+func (st *step) tickReady(in *TickReady) error {
+	sched := st.s.schedule[in.Schedule]
+	if sched == nil {
+		return ErrNoSchedule
+	}
+	tick, fromBacklog := sched.Next, false
+	if len(sched.Backlog) > 0 && sched.Backlog[0].Session.Equal(in.Session) {
+		tick, fromBacklog = sched.Backlog[0], true
+	}
+	w := sched.Project.Workflow(sched.Workflow)
+	if !sched.asked || !tick.Session.Equal(in.Session) || w == nil {
+		return ErrStaleTick
+	}
+	moved := &ScheduleMoved{At: st.now, Schedule: sched.ID, Next: sched.Next}
+	if fromBacklog {
+		moved.Backlog = append([]TickFacts{}, sched.Backlog[1:]...)
+	} else {
+		moved.Next = in.Next
+	}
+	if st.skips(sched, w, tick, fromBacklog) {
+		st.emit(moved)
+		st.rearmSchedule(sched)
+		return nil
+	}
+	moved.Last = stampOf(tick.Session)
+	st.emit(moved)
+	if st.s.conflict(w, in.Session, "", in.Past) == nil {
+		st.begin(w, in.Session, in.UUID, in.Past, in.Tree, AttemptFacts{
+			Params: in.Params, SLA: in.SLA, Scheduled: sched.ID, CaughtUp: fromBacklog,
+		})
+	}
+	st.rearmSchedule(sched)
+	return nil
+}
+
+// skips tells whether a tick is dropped: for being late, or because an earlier
+// run goes on.
+func (st *step) skips(sched *Schedule, w *Workflow, tick TickFacts, fromBacklog bool) bool {
+	if sched.SkipDelay > 0 && st.now.time().Sub(tick.Run) > sched.SkipDelay {
+		return true
+	}
+	if !sched.SkipOvertime || fromBacklog {
+		return false
+	}
+	for _, x := range st.s.sessions {
+		if x.Project != w.Project.ID || x.Workflow != w.Name || len(x.attempts) == 0 {
+			continue
+		}
+		if a := x.attempts[len(x.attempts)-1]; !a.Done && !a.Killed {
+			return true
+		}
+	}
+	return false
+}
+
+// rearmSchedule goes on with a schedule after its tick was answered.
+func (st *step) rearmSchedule(sched *Schedule) {
+	st.s.armSchedule(sched)
+	st.ask(sched)
+}
+
+// ticksMissed queues the ticks that are to be caught up.
+func (st *step) ticksMissed(in *TicksMissed) error {
+	sched := st.s.schedule[in.Schedule]
+	if sched == nil {
+		return ErrNoSchedule
+	}
+	if !sched.asked || !sched.missed {
+		return ErrStaleTick
+	}
+	policy := sched.CatchUp
+	backlog := append(append([]TickFacts{}, sched.Backlog...), in.Ticks...)
+	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: in.Next, Backlog: backlog})
+	if in.Skipped > 0 && policy == CatchUpAll {
+		st.raise(st.aboutSchedule(sched, AlertSkipped, fmt.Sprintf(
+			"%d older missed runs were left out; run them with: gitdag backfill %s %s", in.Skipped, sched.Project.Name, sched.Workflow)))
+	}
+	st.rearmSchedule(sched)
+	return nil
+}
+
+// tickFailed keeps a tick that could not be started and tries it again later.
+func (st *step) tickFailed(in *TickFailed) error {
+	sched := st.s.schedule[in.Schedule]
+	if sched == nil {
+		return ErrNoSchedule
+	}
+	if !sched.asked {
+		return ErrStaleTick
+	}
+	next, backlog := sched.Next, []TickFacts(nil)
+	later := st.now.time().Add(tickRetry)
+	if len(sched.Backlog) > 0 && sched.Backlog[0].Session.Equal(in.Session) {
+		backlog = append([]TickFacts{}, sched.Backlog[1:]...)
+	} else {
+		next.Run = later
+	}
+	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: next, Backlog: backlog})
+	st.raise(st.aboutSchedule(sched, AlertSchedule, in.Why))
+	st.rearmSchedule(sched)
+	return nil
+}
+
+func (st *step) aboutSchedule(sched *Schedule, kind, message string) Alert {
+	p := sched.Project
+	return Alert{
+		Kind: kind, Incident: "schedule/" + p.Name + "/" + sched.Workflow,
+		Repo: p.Repo, Project: p.Name, Workflow: sched.Workflow, Timezone: sched.Timezone,
+		Message: message, Revision: p.Revision, Commit: p.Commit, Next: sched.Next.Run,
+	}
+}
+
+// setSchedule pauses or resumes a schedule. Ticks that fell due while it was
+// paused are skipped (L45).
+func (st *step) setSchedule(in *SetSchedule) error {
+	sched := st.s.schedule[in.Schedule]
+	if sched == nil {
+		return ErrNoSchedule
+	}
+	disabled := in.Disabled
+	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: sched.Next, Disabled: &disabled})
+	st.rearmSchedule(sched)
+	return nil
+}

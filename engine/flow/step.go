@@ -1,0 +1,216 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors with which Step refuses an input.
+var (
+	// ErrStaleLease refuses a report under a lease that is no longer in force.
+	ErrStaleLease = errors.New("the lease is no longer in force")
+	// ErrStaleTick refuses an answer about a tick that is no longer due.
+	ErrStaleTick = errors.New("the tick is no longer due")
+	// ErrNoAttempt refuses an input about an attempt that is not live.
+	ErrNoAttempt = errors.New("no such attempt is live")
+	// ErrNoWorkflow refuses the start of a workflow that is not live.
+	ErrNoWorkflow = errors.New("no such workflow is live")
+	// ErrNoSchedule refuses an input about a schedule that does not exist.
+	ErrNoSchedule = errors.New("no such schedule")
+	// ErrFinished refuses to kill an attempt that is over.
+	ErrFinished = errors.New("the attempt has finished already")
+)
+
+// Conflict is the error of a start whose session has an attempt of that name.
+type Conflict struct{ Attempt uint64 }
+
+func (e *Conflict) Error() string {
+	return fmt.Sprintf("the session has attempt %d already", e.Attempt)
+}
+
+// step is one call of Step: it decides by the state, which each event changes
+// at once.
+type step struct {
+	s    *State
+	now  stamp
+	out  Output
+	todo []followUp
+}
+
+// followUp is a task that has moved and whose surroundings are to be looked
+// at.
+type followUp struct {
+	a *Attempt
+	t *Task
+}
+
+// Step decides what an input means at a time, folds the events of the
+// decision, and returns them with the effects they call for. An error leaves
+// the state as it was.
+func (s *State) Step(now time.Time, in Input) (Output, error) {
+	st := &step{s: s, now: stampOf(now)}
+	if err := st.take(in); err != nil {
+		st.wake()
+		return Output{Wake: st.out.Wake}, err
+	}
+	st.settleAll()
+	st.lease()
+	st.wake()
+	s.seenAt = st.now
+	return st.out, nil
+}
+
+func (st *step) take(in Input) error {
+	switch in := in.(type) {
+	case *Boot:
+		st.boot()
+		return nil
+	case *Tick:
+		st.tick()
+		return nil
+	case *Deploy:
+		return st.deploy(in.Manifest)
+	case *Start:
+		return st.start(in)
+	case *TaskSucceeded:
+		return st.taskSucceeded(in)
+	case *TaskFailed:
+		return st.taskFailed(in)
+	case *TaskPostponed:
+		return st.taskPostponed(in)
+	case *GroupEvaluated:
+		return st.groupEvaluated(in)
+	case *Kill:
+		return st.kill(in.Attempt)
+	case *Archived:
+		return st.archived(in.Attempt)
+	case *Report:
+		st.raise(in.Alert)
+		return nil
+	case *AlertSent:
+		return st.alertSent(in)
+	case *AlertUndelivered:
+		return st.alertUndelivered(in)
+	}
+	return st.takeSchedule(in)
+}
+
+// takeSchedule takes the inputs that are about schedules.
+func (st *step) takeSchedule(in Input) error {
+	switch in := in.(type) {
+	case *TickReady:
+		return st.tickReady(in)
+	case *TicksMissed:
+		return st.ticksMissed(in)
+	case *TickFailed:
+		return st.tickFailed(in)
+	case *SetSchedule:
+		return st.setSchedule(in)
+	}
+	panic(fmt.Sprintf("flow: input %T", in))
+}
+
+// emit folds an event and notes it.
+func (st *step) emit(e Event) {
+	st.s.Apply(e)
+	st.out.Events = append(st.out.Events, e)
+}
+
+func (st *step) effect(e Effect) { st.out.Effects = append(st.out.Effects, e) }
+
+func (st *step) wake() {
+	if len(st.s.timers) > 0 {
+		st.out.Wake = st.s.timers[0].at.time()
+	}
+}
+
+// tick handles whatever has fallen due.
+func (st *step) tick() {
+	if st.now < st.s.seenAt {
+		st.rearm()
+	}
+	for {
+		t, ok := st.s.timers.due(st.now)
+		if !ok {
+			return
+		}
+		switch t.kind {
+		case timerTask:
+			st.taskDue(t.a, t.b)
+		case timerSLA:
+			st.slaDue(t.a)
+		case timerSchedule:
+			st.scheduleDue(t.a)
+		case timerAlert:
+			if p := st.s.alerts[t.a]; p != nil && !p.waiting {
+				st.offer(p)
+			}
+		}
+	}
+}
+
+// taskDue ends a task's wait.
+func (st *step) taskDue(attempt, task uint64) {
+	a, t := st.s.find(attempt, task)
+	if t == nil || t.due == 0 || t.due > st.now {
+		return
+	}
+	if waiting(t.state) {
+		st.waited(a, t)
+	}
+}
+
+// rearm shortens waits that a clock which went back has made longer than they
+// were meant to be: a wait is re-armed for at most its own length.
+func (st *step) rearm() {
+	for i := range st.s.timers {
+		r := st.s.timers[i]
+		if r.kind != timerTask {
+			continue
+		}
+		a, t := st.s.find(r.a, r.b)
+		if t == nil || t.due != r.at || t.more == nil || !waiting(t.state) {
+			continue
+		}
+		if due := st.now + stamp(t.more.wait); due < t.due {
+			st.emit(&WaitRearmed{Attempt: a.ID, Task: t.ID(), Due: due})
+		}
+	}
+	st.s.resetTimers()
+}
+
+func waiting(s TaskState) bool { return s == RetryWaiting || s == GroupRetryWaiting }
+
+// lease hands ready tasks to workers: the attempts take turns, oldest first,
+// until every slot is taken.
+func (st *step) lease() {
+	s := st.s
+	for len(s.turns) > 0 && (s.config.Slots <= 0 || s.running < s.config.Slots) {
+		a := s.turns[0]
+		s.turns = s.turns[1:]
+		a.queued = false
+		for len(a.ready) > 0 {
+			t := a.task(a.ready[0])
+			a.ready = a.ready[1:]
+			if t.state == Ready {
+				st.leaseTask(a, t)
+				break
+			}
+		}
+		s.enqueue(a)
+	}
+}
+
+func (st *step) leaseTask(a *Attempt, t *Task) {
+	st.emit(&TaskMoved{At: st.now, Attempt: a.ID, Task: t.ID(), By: Leased, To: Running})
+	st.effect(st.s.dispatch(a, t))
+}
+
+// enqueue gives an attempt its turn if it has ready tasks and no turn yet.
+func (s *State) enqueue(a *Attempt) {
+	if len(a.ready) > 0 && !a.queued {
+		a.queued = true
+		s.turns = append(s.turns, a)
+	}
+}
