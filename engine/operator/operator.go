@@ -51,6 +51,8 @@ type Task struct {
 	// to a copy.
 	Environ []string
 	Secrets Secrets
+	// Files reads the workflow files that `call>` embeds.
+	Files Loader
 	// MaxTasks is the limit of tasks an attempt, for operators that generate
 	// them.
 	MaxTasks int
@@ -71,7 +73,9 @@ type Workspace interface {
 	// Dir returns the absolute working directory of the task: the project's
 	// root joined with the parameter `_workdir`. It never leaves the project.
 	Dir(ctx context.Context) (string, error)
-	// Scratch makes a directory of the task's own below `.digdag/tmp`.
+	// Scratch returns a directory below `.digdag/tmp` that this attempt shares
+	// with no other one, of this process or another; it exists. Operators name
+	// their files there after the task's ID and execution.
 	Scratch(ctx context.Context) (string, error)
 }
 
