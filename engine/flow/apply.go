@@ -112,9 +112,7 @@ func (s *State) fold(a *Attempt, t *Task, e *TaskMoved) {
 			t.flags |= DelayedGroupError
 		}
 	case Succeeded:
-		if e.Result != nil {
-			t.ownMore().result = *e.Result
-		}
+		t.take(e.Result)
 	case Postponed, Retried:
 		m := t.ownMore()
 		m.wait = int64(e.Due - e.At)
@@ -138,6 +136,18 @@ func (s *State) fold(a *Attempt, t *Task, e *TaskMoved) {
 	s.insertAll(a, t, e.Blocks, e.At)
 	if e.To == Planned && e.By != Generated && e.By != Failing {
 		begin(t)
+	}
+}
+
+// take keeps the result of the latest execution; an empty one leaves nothing
+// of an earlier one.
+func (t *Task) take(r *Result) {
+	empty := r == nil || (r.Export.Map.Len() == 0 && r.Store.Map.Len() == 0 && len(r.Reset) == 0)
+	switch {
+	case !empty:
+		t.ownMore().result = *r
+	case t.more != nil:
+		t.more.result = Result{}
 	}
 }
 
