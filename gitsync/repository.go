@@ -23,6 +23,7 @@ type repository struct {
 	due    chan struct{} // holds one token while a poll is wanted
 	health health
 	asked  time.Duration // how long the server wants to be left alone
+	lost   map[string]bool
 
 	mu     sync.Mutex
 	status Status
@@ -55,6 +56,7 @@ func newRepository(r Repo, remote Remote, o *Options, s *store, deploy *sync.Mut
 		log:    o.Log.With("repo", r.Name),
 		scope:  scopeOf(r, o.Limits),
 		due:    make(chan struct{}, 1),
+		lost:   map[string]bool{},
 		status: Status{Name: r.Name, URL: r.URL, Ref: r.Ref, Path: r.Path, Phase: phaseWaiting},
 	}
 }

@@ -25,10 +25,7 @@ func (r *repository) sync(ctx context.Context) (Live, error) {
 	}
 	r.store.use.RLock()
 	defer r.store.use.RUnlock()
-	missing, err := r.missing(ctx, live)
-	if err != nil {
-		return live, err
-	}
+	missing := r.missing(live)
 	if do, why := afterList(live, tip, r.scope, missing); do == fetchCommit {
 		r.log.Info("sync", "reason", why, "commit", tip.Commit)
 		return live, r.bringIn(ctx, live, tip, missing)
@@ -37,13 +34,16 @@ func (r *repository) sync(ctx context.Context) (Live, error) {
 }
 
 // missing lists the trees of live projects whose checkout is gone: checkouts
-// can be lost, the Target's memory cannot.
-func (r *repository) missing(ctx context.Context, live Live) ([]string, error) {
+// can be lost, the Target's memory cannot. A tree that the remote could not
+// restore once is not asked for again.
+func (r *repository) missing(live Live) []string {
 	var trees []string
 	for _, p := range live.Projects {
-		trees = append(trees, p.Tree)
+		if !r.lost[p.Tree] {
+			trees = append(trees, p.Tree)
+		}
 	}
-	return r.store.missing(trees), ctx.Err()
+	return r.store.missing(trees)
 }
 
 // bringIn fetches, exports, checks and deploys.
@@ -70,22 +70,27 @@ func (r *repository) bringIn(ctx context.Context, live Live, tip Tip, missing []
 	}
 	if lost := r.store.missing(missing); len(lost) > 0 {
 		r.log.Warn("checkouts of live projects could not be restored: their revisions are no longer in the fetched history", "trees", lost)
+		for _, tree := range lost {
+			r.lost[tree] = true
+		}
 	}
-	return r.activate(ctx, got)
+	return r.activate(ctx, live.Commit.Hash, got)
 }
 
 // activate checks and deploys. One repository does so at a time, so that no two
 // projects take one name; what is live is asked again under the lock.
-func (r *repository) activate(ctx context.Context, got Fetched) error {
+func (r *repository) activate(ctx context.Context, before string, got Fetched) error {
 	r.phase("check")
-	changed := changedProjects(nil, got.Projects)
 	r.deploy.Lock()
 	defer r.deploy.Unlock()
 	live, err := r.opts.Target.Live(ctx, r.repo.Name)
 	if err != nil {
 		return fmt.Errorf("ask what is live: %w", err)
 	}
-	good, taken := nameConflicts(live, changed, got.Refused)
+	if live.Commit.Hash != before {
+		return fmt.Errorf("commit %s became live while %s was fetched", live.Commit.Hash, got.Commit.Hash)
+	}
+	good, taken := nameConflicts(live, got.Projects, got.Refused)
 	got.Refused = append(got.Refused, taken...)
 	verdicts, err := r.check(ctx, changedProjects(live.Projects, good))
 	if err != nil {
