@@ -66,7 +66,7 @@ type wireEvent struct {
 
 	Session *SessionFacts `json:"session,omitempty"`
 	Facts   *wireFacts    `json:"facts,omitempty"`
-	Tree    string        `json:"tree,omitempty"`
+	Tree    *wireTreeRef  `json:"tree,omitempty"`
 	Base    uint64        `json:"base,omitempty"`
 	Success bool          `json:"success,omitempty"`
 
@@ -97,10 +97,38 @@ type wireResult struct {
 }
 
 type wireInsert struct {
-	Kind string `json:"k"`
-	Base uint64 `json:"base"`
-	Name string `json:"name,omitempty"`
-	Tree string `json:"tree,omitempty"`
+	Kind string       `json:"k"`
+	Base uint64       `json:"base"`
+	Name string       `json:"name,omitempty"`
+	Tree *wireTreeRef `json:"tree,omitempty"`
+}
+
+// wireTreeRef is a tree: its name, or the tree itself where it is small.
+type wireTreeRef struct {
+	Ref  string    `json:"ref,omitempty"`
+	Tree *wireTree `json:"tree,omitempty"`
+}
+
+func treeRefOf(t *Tree) *wireTreeRef {
+	switch {
+	case t == nil:
+		return nil
+	case t.Ref != "":
+		return &wireTreeRef{Ref: t.Ref}
+	}
+	return &wireTreeRef{Tree: newTreeEncoder().tree(t)}
+}
+
+func (w *wireTreeRef) tree(objects Objects) (*Tree, error) {
+	switch {
+	case w == nil:
+		return nil, nil
+	case w.Ref != "":
+		return objects.Tree(w.Ref)
+	case w.Tree == nil:
+		return nil, fmt.Errorf("a tree has neither name nor content")
+	}
+	return w.Tree.tree()
 }
 
 type wireTick struct {
@@ -116,10 +144,10 @@ type wireFacts struct {
 }
 
 type wireSLA struct {
-	At    int64  `json:"at"`
-	Alert bool   `json:"alert,omitempty"`
-	Fail  bool   `json:"fail,omitempty"`
-	Tree  string `json:"tree,omitempty"`
+	At    int64        `json:"at"`
+	Alert bool         `json:"alert,omitempty"`
+	Fail  bool         `json:"fail,omitempty"`
+	Tree  *wireTreeRef `json:"tree,omitempty"`
 }
 
 var blockNames = [...]string{"static", "sub", "check", "error", "alert", "sla", "round"}
@@ -184,19 +212,13 @@ func (w *wireEvent) backlog() []TickFacts {
 	return list
 }
 
-func insertsOf(blocks []Insert) ([]wireInsert, error) {
+func insertsOf(blocks []Insert) []wireInsert {
 	var w []wireInsert
 	for i := range blocks {
 		b := &blocks[i]
-		in := wireInsert{Kind: b.Kind.String(), Base: b.Base, Name: b.Name}
-		if b.Tree != nil {
-			if in.Tree = b.Tree.Ref; in.Tree == "" {
-				return nil, fmt.Errorf("encode event: the %s subtree has no name", b.Kind)
-			}
-		}
-		w = append(w, in)
+		w = append(w, wireInsert{Kind: b.Kind.String(), Base: b.Base, Name: b.Name, Tree: treeRefOf(b.Tree)})
 	}
-	return w, nil
+	return w
 }
 
 func inserts(w []wireInsert, objects Objects) ([]Insert, error) {
@@ -206,31 +228,21 @@ func inserts(w []wireInsert, objects Objects) ([]Insert, error) {
 		if kind < 0 {
 			return nil, fmt.Errorf("block kind %q is not known", w[i].Kind)
 		}
-		b := Insert{Base: w[i].Base, Kind: BlockKind(kind), Name: w[i].Name}
-		if w[i].Tree != "" {
-			t, err := objects.Tree(w[i].Tree)
-			if err != nil {
-				return nil, err
-			}
-			b.Tree = t
+		t, err := w[i].Tree.tree(objects)
+		if err != nil {
+			return nil, err
 		}
-		blocks = append(blocks, b)
+		blocks = append(blocks, Insert{Base: w[i].Base, Kind: BlockKind(kind), Name: w[i].Name, Tree: t})
 	}
 	return blocks, nil
 }
 
-func factsOf(f *AttemptFacts) (*wireFacts, error) {
+func factsOf(f *AttemptFacts) *wireFacts {
 	w := &wireFacts{AttemptFacts: *f, Params: valueOf(f.Params)}
-	if f.SLA.At.IsZero() {
-		return w, nil
+	if !f.SLA.At.IsZero() {
+		w.SLA = &wireSLA{At: f.SLA.At.UnixMilli(), Alert: f.SLA.Alert, Fail: f.SLA.Fail, Tree: treeRefOf(f.SLA.Tree)}
 	}
-	w.SLA = &wireSLA{At: f.SLA.At.UnixMilli(), Alert: f.SLA.Alert, Fail: f.SLA.Fail}
-	if f.SLA.Tree != nil {
-		if w.SLA.Tree = f.SLA.Tree.Ref; w.SLA.Tree == "" {
-			return nil, fmt.Errorf("encode event: the sla subtree has no name")
-		}
-	}
-	return w, nil
+	return w
 }
 
 func (w *wireFacts) facts(objects Objects) (f AttemptFacts, err error) {
@@ -239,9 +251,7 @@ func (w *wireFacts) facts(objects Objects) (f AttemptFacts, err error) {
 		return f, err
 	}
 	f.SLA = SLA{At: time.UnixMilli(w.SLA.At).UTC(), Alert: w.SLA.Alert, Fail: w.SLA.Fail}
-	if w.SLA.Tree != "" {
-		f.SLA.Tree, err = objects.Tree(w.SLA.Tree)
-	}
+	f.SLA.Tree, err = w.SLA.Tree.tree(objects)
 	return f, err
 }
 
@@ -274,11 +284,7 @@ func appendMoved(b []byte, e *TaskMoved) ([]byte, error) {
 	if e.Failure != nil {
 		rest.Failure = valueOf(*e.Failure)
 	}
-	blocks, err := insertsOf(e.Blocks)
-	if err != nil {
-		return nil, err
-	}
-	rest.Blocks = blocks
+	rest.Blocks = insertsOf(e.Blocks)
 	if rest.empty() {
 		return append(b, '}'), nil
 	}

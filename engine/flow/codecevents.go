@@ -9,10 +9,12 @@ import (
 func wireOf(e Event) (*wireEvent, error) {
 	switch e := e.(type) {
 	case *AttemptStarted:
-		return wireStarted(e)
+		return &wireEvent{
+			Kind: "started", At: int64(e.At), Session: &e.Session, Facts: factsOf(&e.Attempt),
+			Tree: treeRefOf(e.Tree), Base: e.Base,
+		}, nil
 	case *SLAMissed:
-		blocks, err := insertsOf(e.Blocks)
-		return &wireEvent{Kind: "sla_missed", At: int64(e.At), Attempt: e.Attempt, Blocks: blocks}, err
+		return &wireEvent{Kind: "sla_missed", At: int64(e.At), Attempt: e.Attempt, Blocks: insertsOf(e.Blocks)}, nil
 	case *WaitRearmed:
 		return &wireEvent{Kind: "rearmed", Attempt: e.Attempt, Task: e.Task, Due: int64(e.Due)}, nil
 	case *AttemptKilled:
@@ -46,17 +48,6 @@ func wireOf(e Event) (*wireEvent, error) {
 		return w, nil
 	}
 	panic(fmt.Sprintf("flow: event %T", e))
-}
-
-func wireStarted(e *AttemptStarted) (*wireEvent, error) {
-	if e.Tree.Ref == "" {
-		return nil, fmt.Errorf("encode event: the workflow's tree has no name")
-	}
-	facts, err := factsOf(&e.Attempt)
-	return &wireEvent{
-		Kind: "started", At: int64(e.At), Session: &e.Session, Facts: facts,
-		Tree: e.Tree.Ref, Base: e.Base,
-	}, err
 }
 
 // event returns what the encoded form stands for.
@@ -143,10 +134,10 @@ func (w *wireEvent) moved(objects Objects) (Event, error) {
 }
 
 func (w *wireEvent) started(objects Objects) (Event, error) {
-	if w.Session == nil || w.Facts == nil {
-		return nil, fmt.Errorf("without its session or attempt")
+	if w.Session == nil || w.Facts == nil || w.Tree == nil {
+		return nil, fmt.Errorf("without its session, attempt or tree")
 	}
-	tree, err := objects.Tree(w.Tree)
+	tree, err := w.Tree.tree(objects)
 	if err != nil {
 		return nil, err
 	}

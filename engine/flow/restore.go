@@ -132,14 +132,11 @@ func (d *stateDecoder) block(w *wireBlock) error {
 	if a == nil || kind < 0 {
 		return fmt.Errorf("block %q without its attempt", w.Kind)
 	}
-	in := Insert{Base: w.Base, Kind: BlockKind(kind), Name: w.Name}
-	if w.Tree != "" {
-		t, err := d.objects.Tree(w.Tree)
-		if err != nil {
-			return err
-		}
-		in.Tree = t
+	t, err := w.Tree.tree(d.objects)
+	if err != nil {
+		return err
 	}
+	in := Insert{Base: w.Base, Kind: BlockKind(kind), Name: w.Name, Tree: t}
 	var b *Block
 	if in.Kind == StaticBlock {
 		b = newBlock(in.Base, StaticBlock, in.Tree, 0, int32(len(in.Tree.Nodes)), nil)

@@ -73,12 +73,12 @@ type wireAttempt struct {
 
 // wireBlock belongs to the attempt of the last attempt line.
 type wireBlock struct {
-	Kind  string `json:"k"`
-	Base  uint64 `json:"base"`
-	Owner uint64 `json:"owner,omitempty"`
-	Name  string `json:"name,omitempty"`
-	Tree  string `json:"tree,omitempty"`
-	At    int64  `json:"at"`
+	Kind  string       `json:"k"`
+	Base  uint64       `json:"base"`
+	Owner uint64       `json:"owner,omitempty"`
+	Name  string       `json:"name,omitempty"`
+	Tree  *wireTreeRef `json:"tree,omitempty"`
+	At    int64        `json:"at"`
 	// Behind is the base of the ^sub that a ^check waits for.
 	Behind uint64    `json:"behind,omitempty"`
 	Rows   []wireRow `json:"rows,omitempty"` // of the tasks that have moved
@@ -138,17 +138,9 @@ func (s *State) Encode(w io.Writer) error {
 		put(wireLine{Session: &x.SessionFacts})
 	}
 	for _, a := range s.Attempts() {
-		line, aerr := encodeAttempt(a)
-		if err == nil {
-			err = aerr
-		}
-		put(wireLine{Attempt: line})
+		put(wireLine{Attempt: encodeAttempt(a)})
 		for _, blk := range a.blocks {
-			line, berr := encodeBlock(blk)
-			if err == nil {
-				err = berr
-			}
-			put(wireLine{Block: line})
+			put(wireLine{Block: encodeBlock(blk)})
 		}
 	}
 	for _, p := range s.Alerts() {
@@ -200,16 +192,15 @@ func encodeSchedule(x *Schedule) *wireSchedule {
 	return w
 }
 
-func encodeAttempt(a *Attempt) (*wireAttempt, error) {
-	facts, err := factsOf(&a.AttemptFacts)
+func encodeAttempt(a *Attempt) *wireAttempt {
 	return &wireAttempt{
-		Session: a.Session.ID, Facts: facts, CreatedAt: a.CreatedAt.UnixMilli(),
+		Session: a.Session.ID, Facts: factsOf(&a.AttemptFacts), CreatedAt: a.CreatedAt.UnixMilli(),
 		FinishedAt: int64(stampOf(a.FinishedAt)), Killed: a.Killed, Done: a.Done,
 		Succeeded: a.Succeeded, SLAMissed: a.SLAMissed,
-	}, err
+	}
 }
 
-func encodeBlock(b *Block) (*wireBlock, error) {
+func encodeBlock(b *Block) *wireBlock {
 	w := &wireBlock{Kind: b.Kind.String(), Base: b.Base, At: int64(b.at0)}
 	if b.owner != nil {
 		w.Owner = b.owner.ID()
@@ -219,9 +210,7 @@ func encodeBlock(b *Block) (*wireBlock, error) {
 	}
 	switch b.Kind {
 	case StaticBlock, SubBlock, CheckBlock:
-		if w.Tree = b.Tree.Ref; w.Tree == "" {
-			return nil, fmt.Errorf("the %s tree has no name", b.Kind)
-		}
+		w.Tree = treeRefOf(b.Tree)
 	case SLABlock:
 		w.Name = b.Tree.Root().Name
 	}
@@ -230,7 +219,7 @@ func encodeBlock(b *Block) (*wireBlock, error) {
 			w.Rows = append(w.Rows, *row)
 		}
 	}
-	return w, nil
+	return w
 }
 
 // encodeRow returns nil for a task that is as it was inserted.

@@ -20,6 +20,8 @@ type Config struct {
 	// TaskTTL bounds the running time of an execution whose task has no
 	// `_timeout`; 0 means no bound.
 	TaskTTL time.Duration
+	// Draining stops the handing out of tasks, and nothing else.
+	Draining bool
 }
 
 // State is everything that the engine knows of live work. The zero value is

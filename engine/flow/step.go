@@ -186,7 +186,7 @@ func waiting(s TaskState) bool { return s == RetryWaiting || s == GroupRetryWait
 // until every slot is taken.
 func (st *step) lease() {
 	s := st.s
-	for len(s.turns) > 0 && (s.config.Slots <= 0 || s.running < s.config.Slots) {
+	for !s.config.Draining && len(s.turns) > 0 && (s.config.Slots <= 0 || s.running < s.config.Slots) {
 		a := s.turns[0]
 		s.turns = s.turns[1:]
 		a.queued = false
