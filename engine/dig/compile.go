@@ -19,8 +19,9 @@ var groupKeys = []string{
 }
 
 // Compile compiles a subtree that a task generated, or that is generated for it, rooted at name ("^sub", "^check",
-// "^error"). The tree shares config's mappings as far as they hold nothing but a task's own keys, and what config
-// holds more than once, as a loop's body, is compiled once. The error is that of the first task that has one.
+// "^error"). The tree shares config's mappings as far as they hold nothing but a task's own keys. What config holds
+// more than once, as the body of a loop, is compiled once and kept once, even where it is a copy. The error is that of
+// the first task that has one.
 func Compile(name string, config *params.Map) (*flow.Tree, error) {
 	var first error
 	c := &compiler{
@@ -36,6 +37,7 @@ func Compile(name string, config *params.Map) (*flow.Tree, error) {
 			},
 			bodies: map[*params.Map]*body{},
 			errors: map[*params.Map]*flow.Tree{},
+			equal:  map[string]*params.Map{},
 		},
 	}
 	tree := c.compile(name, config)
@@ -63,15 +65,17 @@ type compileEnv struct {
 	places places // nil for generated subtrees
 	bodies map[*params.Map]*body
 	errors map[*params.Map]*flow.Tree
-	scope  []*params.Map // the exports of the tasks around the current one
-	tasks  int           // compiled so far
-	limit  int           // of tasks; 0 for none
+	equal  map[string]*params.Map // the tasks' own keys by their text, nil where repetition is not expected
+	scope  []*params.Map          // the exports of the tasks around the current one
+	tasks  int                    // compiled so far
+	limit  int                    // of tasks; 0 for none
 }
 
 // compiler compiles one tree.
 type compiler struct {
 	env   *compileEnv
-	top   bool // the root's children stand at the top level of a file
+	top   bool     // the root's children stand at the top level of a file
+	also  []string // keys that may be meant beyond those of a group
 	nodes []flow.Node
 	path  []string // names of the tasks around the current one
 }
@@ -220,6 +224,20 @@ func (c *compiler) afterHint(group *body, i int, name string) string {
 		return fmt.Sprintf("write the name with its plus: %q", "+"+name)
 	}
 	return didYouMean(name, earlier)
+}
+
+// own is what of m stays with the task.
+func (c *compiler) own(m *params.Map, group bool) *params.Map {
+	m = ownKeys(m, group)
+	if c.env.equal == nil {
+		return m
+	}
+	text := params.Encode(m)
+	if known, ok := c.env.equal[string(text)]; ok {
+		return known
+	}
+	c.env.equal[string(text)] = m
+	return m
 }
 
 // body analyses a mapping. Below the children of a generated root mappings repeat, in a loop's body, so they are

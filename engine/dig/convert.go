@@ -18,6 +18,8 @@ const (
 	// aliases stays below it.
 	maxWeight   = 8 << 20
 	valueWeight = 8
+	// copyWeight is what an entry costs that a merge or an include copies.
+	copyWeight = 64
 )
 
 // converted is a value with its size.

@@ -20,18 +20,31 @@ type visited struct {
 // variable of that name changes what the operator does (O1). Names that operators read only from a mapping of their
 // own, and those that are meant to be exported, are not listed.
 var options = map[string][]string{
-	"sh":        {"shell"},
-	"py":        {"python"},
-	"rb":        {"require", "ruby"},
-	"wait":      {"blocking", "poll_interval"},
-	"mail":      {"attach_files", "bcc", "body", "cc", "from", "html", "subject", "to"},
-	"http":      {"content", "content_format", "content_type", "headers", "method", "query", "retry", "store_content", "timeout"},
-	"http_call": {"content", "content_format", "content_type", "headers", "method", "query", "retry", "timeout"},
-	"require":   {"ignore_failure", "params", "rerun_on"},
+	"embulk":    {"config"},
 	"for_range": {"from", "slices", "step", "to"},
-	"pg":        {"create_table", "download_file", "insert_into", "store_last_results"},
-	"td":        {"create_table", "download_file", "insert_into", "job_name", "priority", "result_url", "store_last_results"},
-	"embulk":    {"embulk"},
+	"http": {
+		"content", "content_format", "content_type", "follow_redirects", "headers", "insecure", "method", "proxy", "query",
+		"retry", "store_content", "timeout",
+	},
+	"http_call": {
+		"content", "content_format", "content_type", "content_type_override", "follow_redirects", "headers", "insecure",
+		"method", "proxy", "query", "retry", "timeout",
+	},
+	"mail": {
+		"attach_files", "bcc", "body", "cc", "debug", "from", "host", "html", "port", "ssl", "subject", "tls", "to",
+		"username",
+	},
+	"pg": {
+		"connect_timeout", "create_table", "database", "download_file", "host", "insert_into", "port", "schema",
+		"socket_timeout", "ssl", "store_last_results", "user",
+	},
+	"py":      {"python"},
+	"rb":      {"require", "ruby"},
+	"require": {"ignore_failure", "params", "rerun_on"},
+	"s3_wait": {"bucket", "key", "version_id"},
+	"sh":      {"shell"},
+	"td":      {"create_table", "database", "download_file", "engine", "insert_into", "job_name", "priority", "query", "result_url"},
+	"wait":    {"blocking", "poll_interval"},
 }
 
 // leaking are the reserved keys that act on the operators below when they are exported (L25, O5).
@@ -126,10 +139,11 @@ func (u *unit) operatorHint(name string) string {
 
 // operatorNames are what Digdag's users know operators by; a hint names only those that exist here.
 var operatorNames = []string{
-	"call", "echo", "embulk", "emr", "fail", "for_each", "for_range", "gcs_wait", "http", "http_call", "if", "loop",
-	"mail", "notify", "param_get", "param_set", "pg", "py", "rb", "redshift", "redshift_load", "redshift_unload",
-	"require", "s3_copy", "s3_delete", "s3_move", "s3_wait", "sh", "td", "td_ddl", "td_for_each", "td_load",
-	"td_partial_delete", "td_result_export", "td_run", "td_table_export", "td_wait", "td_wait_table", "wait",
+	"bq", "bq_ddl", "bq_extract", "bq_load", "call", "echo", "embulk", "emr", "fail", "for_each", "for_range",
+	"gcs_wait", "http", "http_call", "if", "loop", "mail", "notify", "param_get", "param_set", "pg", "py", "rb",
+	"redshift", "redshift_load", "redshift_unload", "require", "s3_wait", "sh", "td", "td_ddl", "td_for_each",
+	"td_load", "td_partial_delete", "td_result_export", "td_run", "td_table_export", "td_wait", "td_wait_table",
+	"wait",
 }
 
 // lintShadows reports exports in scope that are options of the operator, at the export. What the task sets itself is

@@ -195,7 +195,7 @@ func (l *loader) slurp(name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, cause(err))
 	}
 	if int64(len(text)) > limit {
-		return nil, fmt.Errorf("%s exceeds %d MiB, all that it includes and is included by counted", name, maxBytes>>20)
+		return nil, fmt.Errorf("%s is too large: a workflow may have %d MiB with all that it includes", name, maxBytes>>20)
 	}
 	return text, nil
 }

@@ -135,7 +135,7 @@ func (b *mappingBuilder) mergeFrom(value *yaml.Node) {
 		return
 	}
 	b.grow(v.weight, v.height-1)
-	b.loader.work += int64(from.Len()) * valueWeight
+	b.loader.work += int64(from.Len()) * copyWeight
 	for key, item := range from.All() {
 		if b.m.Has(key) {
 			continue
@@ -166,7 +166,7 @@ func (b *mappingBuilder) include(key, value *yaml.Node) {
 	}
 	b.grow(doc.size.weight, doc.size.height-1)
 	places := b.loader.places
-	b.loader.work += int64(doc.m.Len()) * valueWeight
+	b.loader.work += int64(doc.m.Len()) * copyWeight
 	for name, v := range doc.m.All() {
 		upper, ok := v.(*params.Map)
 		if old, _ := b.m.Lookup(name); ok && old != nil {

@@ -117,11 +117,10 @@ func (p places) copyKey(to, from *params.Map, key string) {
 	}
 }
 
-// merge lays above over below as [params.Merge] does, places included, and adds the number of entries it wrote to
-// work.
+// merge lays above over below as [params.Merge] does, places included, and adds what it costs to work.
 func (p places) merge(below, above *params.Map, work *int64) *params.Map {
 	out := below.Clone()
-	*work += int64(below.Len() + above.Len())
+	*work += int64(below.Len()+above.Len()) * copyWeight
 	if s := p[below]; s != nil {
 		p[out] = s.clone()
 	}

@@ -25,11 +25,13 @@ func didYouMean(word string, candidates []string) string {
 // distance is the number of letters to insert, delete, replace or swap with their neighbour to get from a to b, or
 // some number over limit as soon as it is clear that it exceeds it.
 func distance(a, b string, limit int) int {
+	const longest = 32 // of all keys and names that are suggested, and of what may be meant by them
 	s, t := []rune(a), []rune(b)
-	if len(s)-len(t) > limit || len(t)-len(s) > limit {
+	if len(s)-len(t) > limit || len(t)-len(s) > limit || max(len(s), len(t)) > longest {
 		return limit + 1
 	}
-	before, prev, cur := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
+	var rows [3][longest + 1]int
+	before, prev, cur := &rows[0], &rows[1], &rows[2]
 	for j := range prev {
 		prev[j] = j
 	}

@@ -136,19 +136,25 @@ func (c *compiler) timeout(m *params.Map) time.Duration {
 }
 
 // labels checks `_labels`: names with texts.
-func (c *compiler) labels(m *params.Map) map[string]string {
+func (c *compiler) labels(m *params.Map) {
 	sub := c.mapping(m, "_labels")
-	if sub == nil {
+	for key, v := range sub.All() {
+		if _, expected := params.String(v); expected != "" {
+			c.errorAtValue(sub, key, "", "task %s: the label %q must be a text", c.task(), key)
+		}
+	}
+}
+
+// labelsOf returns the `_labels` of a mapping that has been checked.
+func labelsOf(m *params.Map) map[string]string {
+	v, _ := m.Lookup("_labels")
+	sub, ok := v.(*params.Map)
+	if !ok {
 		return nil
 	}
 	labels := make(map[string]string, sub.Len())
 	for key, v := range sub.All() {
-		text, expected := params.String(v)
-		if expected != "" {
-			c.errorAtValue(sub, key, "", "task %s: the label %q must be a text", c.task(), key)
-			continue
-		}
-		labels[key] = text
+		labels[key], _ = params.String(v)
 	}
 	return labels
 }
@@ -159,7 +165,7 @@ func (c *compiler) group(b *body) {
 		case strings.HasPrefix(key, "+"):
 			c.kid(b, key, v)
 		case !slices.Contains(groupKeys, key):
-			hint := didYouMean(key, groupKeys)
+			hint := didYouMean(key, slices.Concat(c.also, groupKeys))
 			if hint == "" {
 				hint = c.keyHint(b.m, key)
 			}
@@ -172,7 +178,7 @@ func (c *compiler) group(b *body) {
 	}
 	c.parallel(b)
 	c.retry(b)
-	b.config = ownKeys(b.m, true)
+	b.config = c.own(b.m, true)
 }
 
 // keyHint explains a key that YAML did not read as it is written (L66), or an operator that is none.
@@ -286,7 +292,7 @@ func (c *compiler) operator(b *body, operators []string) {
 			break
 		}
 	}
-	b.config = ownKeys(b.m, false)
+	b.config = c.own(b.m, false)
 }
 
 // ownKeys is what of m stays with the task: m itself where that is all.

@@ -69,7 +69,7 @@ func (l *loader) workflow(doc *document, opts *Options) *Workflow {
 	w.Config = normalise(l.places, doc.m)
 	env := u.env()
 	c := &compiler{env: env, top: true}
-	w.Labels = c.labels(w.Config)
+	w.Labels = labelsOf(w.Config)
 	w.Tree = c.compile("+"+name, w.Config)
 	w.ScheduleConfig, w.Schedule = u.schedule(w.Zone)
 	w.SLA = u.sla(env, "+"+name)
@@ -271,7 +271,7 @@ func (u *unit) sla(env *compileEnv, root string) *SLA {
 		config.Set(f.Key, v)
 		u.loader.places.copyKey(config, m, f.Key)
 	}
-	c := &compiler{env: env, path: []string{root}}
+	c := &compiler{env: env, path: []string{root}, also: []string{"time", "duration", "alert", "fail", "warn"}}
 	tree := c.compile("^sla", config)
 	if err := tree.Link(); err != nil {
 		u.error(u.loader.places.value(u.m, "sla"), "sla", "", "%s", err)
