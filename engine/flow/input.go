@@ -198,7 +198,8 @@ type (
 		State *params.Map
 		// FullName is the task's name from the root down.
 		FullName string
-		// Deadline ends the execution; zero for none.
+		// Leased is when the execution began; Deadline ends it, zero for none.
+		Leased   time.Time
 		Deadline time.Time
 	}
 

@@ -6,8 +6,8 @@ import (
 	"gitdag/engine/params"
 )
 
-// defaultTasks is the limit of rows of an attempt (L38).
-const defaultTasks = 100_000
+// DefaultTasks is the limit of rows of an attempt where none is set (L38).
+const DefaultTasks = 100_000
 
 // move takes a task along the table and queues a look at its surroundings.
 func (st *step) move(a *Attempt, t *Task, e TaskMoved) {
@@ -215,7 +215,7 @@ func (st *step) childrenFailed(a *Attempt, t *Task) {
 func (st *step) room(a *Attempt, n int) string {
 	limit := st.s.config.TasksPerAttempt
 	if limit == 0 {
-		limit = defaultTasks
+		limit = DefaultTasks
 	}
 	if have := a.size; have+n > limit {
 		return fmt.Sprintf("Too many tasks. Limit: %d, Current: %d, Adding: %d", limit, have, n)

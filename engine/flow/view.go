@@ -35,7 +35,7 @@ type Level struct {
 func (s *State) dispatch(a *Attempt, t *Task) *Dispatch {
 	d := &Dispatch{
 		Lease: leaseOf(a, t), Node: t.Node(), Kind: t.block.Kind,
-		View: view(a, t), FullName: t.FullName(),
+		View: view(a, t), FullName: t.FullName(), Leased: t.updated.time(),
 	}
 	if t.more != nil {
 		d.State = t.more.state.Map
@@ -45,7 +45,7 @@ func (s *State) dispatch(a *Attempt, t *Task) *Dispatch {
 		ttl = s.config.TaskTTL
 	}
 	if ttl > 0 {
-		d.Deadline = t.updated.time().Add(ttl)
+		d.Deadline = d.Leased.Add(ttl)
 	}
 	return d
 }

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gitdag/engine/dig"
+	"gitdag/engine/params"
+	"gitdag/engine/workspace"
+)
+
+// callFiles reads the files of `call>` tasks.
+type callFiles struct{}
+
+// CallFile reads a file below a project's root.
+func (callFiles) CallFile(root, file string) (*params.Map, error) {
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, fmt.Errorf("open project: %w", err)
+	}
+	defer dir.Close()
+	return dig.CallFile(dir, file)
+}
+
+// taskWorkspace is the workspace as one task sees it.
+type taskWorkspace struct {
+	store    Workspaces
+	attempt  uint64
+	checkout string
+	config   *params.Map
+}
+
+// Project returns the root of the project in the attempt's workspace.
+func (w *taskWorkspace) Project(context.Context) (string, error) {
+	return w.store.Make(w.attempt, w.checkout)
+}
+
+// Dir returns the working directory: the root joined with `_workdir`.
+func (w *taskWorkspace) Dir(ctx context.Context) (string, error) {
+	root, err := w.Project(ctx)
+	if err != nil {
+		return "", err
+	}
+	v, _ := w.config.Lookup("_workdir")
+	workdir, _ := params.Text(v)
+	return workspace.Resolve(root, workdir)
+}
+
+// Scratch returns the attempt's directory for scripts.
+func (w *taskWorkspace) Scratch(ctx context.Context) (string, error) {
+	root, err := w.Project(ctx)
+	if err != nil {
+		return "", err
+	}
+	return w.store.Scratch(w.attempt, filepath.Join(root, ".digdag", "tmp"))
+}

@@ -1,0 +1,268 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gitdag/engine/flow"
+	"gitdag/engine/journal"
+)
+
+// ErrNoSpace refuses an input while the disk is full. Nothing is lost; the
+// same call may be made again.
+var ErrNoSpace = errors.New("no space left in the data directory: nothing new is accepted until there is")
+
+// ErrStopped refuses an input to an engine that is stopping.
+var ErrStopped = errors.New("the engine is stopping")
+
+const (
+	// maxSleep bounds the owner's sleep, since the wall clock may jump.
+	maxSleep = time.Second
+	// spaceRetry is how often a batch that found no space is tried again.
+	spaceRetry = time.Second
+	// maxBatch is where the owner stops adding inputs to a batch.
+	maxBatch = 256 << 10
+)
+
+// request is an input on its way to the owner.
+type request struct {
+	in     flow.Input
+	answer chan<- answer // nil where nobody waits; buffered
+}
+
+// answer is what became of an input, sent once it is durable.
+type answer struct {
+	out flow.Output
+	err error
+}
+
+// batch is what is made durable with one sync.
+type batch struct {
+	events  []flow.Event
+	records [][]byte
+	size    int
+	effects []flow.Effect
+	replies []reply
+	last    uint64        // sequence number of the last record
+	durable chan struct{} // closed when it is
+}
+
+type reply struct {
+	to chan<- answer
+	answer
+}
+
+func newBatch() *batch { return &batch{durable: make(chan struct{})} }
+
+func (b *batch) empty() bool { return len(b.events) == 0 && len(b.effects) == 0 && len(b.replies) == 0 }
+
+// Submit gives the core an input from outside and waits until what came of it
+// is durable. A core that refuses the input answers with its own error.
+func (e *Engine) Submit(ctx context.Context, in flow.Input) (flow.Output, error) {
+	return e.submit(ctx, e.external, in)
+}
+
+// report gives the core the answer to an effect. It is not refused for lack of
+// space but waits.
+func (e *Engine) report(ctx context.Context, in flow.Input) (flow.Output, error) {
+	return e.submit(ctx, e.internal, in)
+}
+
+func (e *Engine) submit(ctx context.Context, to chan<- request, in flow.Input) (flow.Output, error) {
+	answers := make(chan answer, 1)
+	select {
+	case to <- request{in, answers}:
+	case <-ctx.Done():
+		return flow.Output{}, context.Cause(ctx)
+	case <-e.ended:
+		return flow.Output{}, e.endError()
+	}
+	select {
+	case a := <-answers:
+		return a.out, a.err
+	case <-ctx.Done():
+		return flow.Output{}, context.Cause(ctx)
+	case <-e.ended:
+		return flow.Output{}, e.endError()
+	}
+}
+
+// own is the owner goroutine; Stop ends it through quit. At most one batch is
+// with the writer; what is decided meanwhile shares the next one.
+func (e *Engine) own() {
+	defer close(e.batches)
+	pending, inFlight, full := newBatch(), false, false
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for quit := false; !quit || inFlight || !pending.empty(); {
+		if !inFlight && !pending.empty() {
+			e.batches <- pending
+			pending, inFlight = newBatch(), true
+		}
+		internal, ticks := e.internal, timer.C
+		if full || pending.size >= maxBatch {
+			internal, ticks = nil, nil
+		}
+		stop := e.quit
+		if quit {
+			stop = nil
+		}
+		select {
+		case full = <-e.written:
+			inFlight = full
+			e.full.Store(full)
+			if full && quit {
+				return
+			}
+		case r := <-internal:
+			e.step(pending, r)
+		case r := <-e.externalUnless(pending.size >= maxBatch && !full):
+			if full {
+				r.refuse()
+				continue
+			}
+			e.step(pending, r)
+		case <-ticks:
+			e.step(pending, request{in: &flow.Tick{}})
+		case config := <-e.configs:
+			e.state.Configure(config)
+		case <-stop:
+			quit = true
+		case <-e.ended:
+			return
+		}
+		timer.Reset(e.sleep())
+	}
+}
+
+// externalUnless returns no channel while the batch has no room.
+func (e *Engine) externalUnless(crowded bool) <-chan request {
+	if crowded {
+		return nil
+	}
+	return e.external
+}
+
+// refuse turns an input away while the disk is full.
+func (r request) refuse() {
+	if r.answer != nil {
+		r.answer <- answer{err: ErrNoSpace}
+	}
+}
+
+// sleep is how long the owner may sleep until the next tick.
+func (e *Engine) sleep() time.Duration {
+	if e.wake.IsZero() {
+		return maxSleep
+	}
+	return min(max(time.Until(e.wake), 0), maxSleep)
+}
+
+// step takes one input and adds what comes of it to the batch. Tasks that were
+// leased are prepared at once.
+func (e *Engine) step(b *batch, r request) {
+	out, err := e.state.Step(e.now(), r.in)
+	e.wake = out.Wake
+	for _, ev := range out.Events {
+		b.events = append(b.events, ev)
+		if e.options.Journal == nil {
+			continue
+		}
+		line, encodeErr := flow.EncodeEvent(ev)
+		if encodeErr != nil {
+			// The state has moved and cannot go back.
+			panic("engine: " + encodeErr.Error())
+		}
+		b.records = append(b.records, line)
+		b.size += len(line) + 1
+	}
+	for _, effect := range out.Effects {
+		if d, ok := effect.(*flow.Dispatch); ok {
+			e.workers.start(d, b.durable)
+			continue
+		}
+		b.effects = append(b.effects, effect)
+	}
+	if r.answer != nil {
+		b.replies = append(b.replies, reply{r.answer, answer{out, err}})
+	}
+}
+
+// write is the journal goroutine: one write and one sync a batch. It ends when
+// the owner closes the batches.
+func (e *Engine) write() {
+	defer close(e.durable)
+	for b := range e.batches {
+		if !e.append(b) {
+			return
+		}
+		close(b.durable)
+		e.durable <- b
+		e.written <- false
+	}
+}
+
+// append makes a batch durable. While there is no space it keeps the batch and
+// tries again; any other failure ends the engine.
+func (e *Engine) append(b *batch) bool {
+	for {
+		err := e.appendRecords(b)
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, journal.ErrNoSpace) {
+			e.fail(err)
+			return false
+		}
+		e.log.Error("no space left for the journal: nothing new is accepted until there is", "err", err)
+		e.written <- true
+		select {
+		case <-time.After(spaceRetry):
+		case <-e.quit:
+			return false
+		}
+	}
+}
+
+// appendRecords writes the batch, as several where it is larger than the
+// journal takes at once: what one input leads to is rarely that much.
+func (e *Engine) appendRecords(b *batch) error {
+	for len(b.records) > 0 {
+		n, size := 0, 0
+		for n < len(b.records) && (n == 0 || size+len(b.records[n])+1 <= journal.MaxBatch) {
+			size += len(b.records[n]) + 1
+			n++
+		}
+		last, err := e.options.Journal.Append(b.records[:n])
+		if err != nil {
+			return err
+		}
+		b.last = last
+		b.records = b.records[n:]
+	}
+	return nil
+}
+
+// follow is the follower goroutine: it applies durable batches to the state
+// that readers see, answers, and has the effects performed.
+func (e *Engine) follow() {
+	defer close(e.followed)
+	for b := range e.durable {
+		e.mu.Lock()
+		for _, ev := range b.events {
+			e.follower.Apply(ev)
+		}
+		e.mu.Unlock()
+		for _, r := range b.replies {
+			r.to <- r.answer
+		}
+		e.narrate(b.events)
+		for _, effect := range b.effects {
+			e.perform(effect)
+		}
+		if b.last > 0 {
+			e.snapshotIfDue(b.last)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"gitdag/engine/flow"
+	"gitdag/engine/params"
+)
+
+// StartRequest asks for a new attempt of a workflow. Definition, or Project
+// and Workflow, say which.
+type StartRequest struct {
+	Definition        uint64
+	Project, Workflow string
+	Session           time.Time
+	RetryName         string
+	// Params are templates, below every `_export` (L14).
+	Params *params.Map
+}
+
+// ErrNotFound is returned for a workflow that is not live.
+var ErrNotFound = errors.New("not found")
+
+// StartAttempt starts an attempt and returns its id once that is durable. A
+// session that has an attempt of the name is a [*flow.Conflict].
+func (e *Engine) StartAttempt(ctx context.Context, r StartRequest) (uint64, error) {
+	w, err := e.definitionOf(r)
+	if err != nil {
+		return 0, err
+	}
+	d, err := e.objects.definition(w.Ref)
+	if err != nil {
+		return 0, err
+	}
+	tree, err := e.objects.Tree(d.Tree)
+	if err != nil {
+		return 0, err
+	}
+	given := params.NewMap(r.Params.Len() + 2)
+	for k, v := range r.Params.All() {
+		given.Set(k, v)
+	}
+	value, err := e.objects.value(sessionParams(d, r.Session, given))
+	if err != nil {
+		return 0, err
+	}
+	lock := e.sessions.of(w.Project.ID, w.Name, r.Session)
+	lock.RLock()
+	defer lock.RUnlock()
+	past, err := e.options.History.Past(ctx, w.Project.ID, w.Name, r.Session)
+	if err != nil {
+		return 0, err
+	}
+	out, err := e.Submit(ctx, &flow.Start{
+		Definition: w.ID, Tree: tree, UUID: uuid.NewString(), Session: r.Session,
+		RetryName: r.RetryName, Params: value, SLA: d.deadline(e.now()), Past: past,
+	})
+	if errors.Is(err, flow.ErrNoWorkflow) {
+		err = fmt.Errorf("workflow %s of project %s: %w", w.Name, w.Project.Name, ErrNotFound)
+	}
+	return out.Attempt, err
+}
+
+func (e *Engine) definitionOf(r StartRequest) (w flow.Workflow, err error) {
+	e.View(func(s *flow.State) {
+		found := s.Workflow(r.Definition)
+		if p := s.ProjectNamed(r.Project); r.Definition == 0 && p != nil {
+			found = p.Workflow(r.Workflow)
+		}
+		if found == nil {
+			err = fmt.Errorf("workflow %s%s: %w", r.Project+"/", r.Workflow, ErrNotFound)
+			return
+		}
+		w = *found
+		project := *found.Project
+		w.Project = &project
+	})
+	return w, err
+}
+
+// Definition reads a live workflow's definition.
+func (e *Engine) Definition(ref string) (*Definition, error) { return e.objects.definition(ref) }
+
+// Kill asks for the end of an attempt.
+func (e *Engine) Kill(ctx context.Context, attempt uint64) error {
+	_, err := e.Submit(ctx, &flow.Kill{Attempt: attempt})
+	return err
+}

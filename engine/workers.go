@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"gitdag/engine/command"
+	"gitdag/engine/dig"
+	"gitdag/engine/expr"
+	"gitdag/engine/flow"
+	"gitdag/engine/operator"
+	"gitdag/engine/params"
+)
+
+// errRevoked ends a task whose attempt was killed.
+var errRevoked = errors.New("the attempt was killed")
+
+// workers run the leased tasks, each in a goroutine of its own: the core
+// bounds how many there are.
+type workers struct {
+	e       *Engine
+	group   sync.WaitGroup
+	mu      sync.Mutex
+	running map[flow.Lease]context.CancelCauseFunc
+}
+
+func newWorkers(e *Engine) *workers {
+	return &workers{e: e, running: map[flow.Lease]context.CancelCauseFunc{}}
+}
+
+// start runs a leased task. It may prepare at once; what reaches outside waits
+// until the lease is durable.
+func (w *workers) start(d *flow.Dispatch, durable <-chan struct{}) {
+	ctx, cancel := context.WithCancelCause(w.e.ctx)
+	w.mu.Lock()
+	w.running[d.Lease] = cancel
+	w.mu.Unlock()
+	w.group.Add(1)
+	go func() {
+		defer w.group.Done()
+		defer func() {
+			w.mu.Lock()
+			delete(w.running, d.Lease)
+			w.mu.Unlock()
+			cancel(nil)
+		}()
+		r := &run{e: w.e, d: d, durable: durable}
+		in := r.outcome(ctx)
+		if in == nil || errors.Is(context.Cause(ctx), errStopping) {
+			return // the execution is lost, and runs again after a restart
+		}
+		_, err := w.e.report(context.WithoutCancel(ctx), in)
+		if err != nil && !errors.Is(err, flow.ErrStaleLease) && w.e.Err() == nil {
+			w.e.log.Error("the result of a task was not accepted", "task", d.FullName, "err", err)
+		}
+	}()
+}
+
+// revoke ends a running task.
+func (w *workers) revoke(l flow.Lease) {
+	w.mu.Lock()
+	cancel := w.running[l]
+	w.mu.Unlock()
+	if cancel != nil {
+		cancel(errRevoked)
+	}
+}
+
+// drain waits until no task runs, or ctx is done.
+func (w *workers) drain(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		w.group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// run is one execution.
+type run struct {
+	e       *Engine
+	d       *flow.Dispatch
+	durable <-chan struct{}
+	retry   flow.Retry // covers the operator's own failure
+	again   flow.Retry // covers the failure of its subtasks
+}
+
+// outcome runs the task and returns what the core is to be told; nil if there
+// is no result.
+func (r *run) outcome(ctx context.Context) (in flow.Input) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.e.log.Error("an operator panicked", "task", r.d.FullName, "err", p, "stack", string(debug.Stack()))
+			in = r.failed(&operator.Error{Message: fmt.Sprint(p), Kind: "panic"}, flow.Retry{})
+		}
+	}()
+	if !r.d.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, r.d.Deadline, errTimeout)
+		defer cancel()
+	}
+	result, err := r.execute(ctx)
+	if errors.Is(context.Cause(ctx), errTimeout) && err != nil {
+		ttl := r.d.Deadline.Sub(r.d.Leased)
+		err = &operator.Error{Message: fmt.Sprintf("Task execution timeout after %v", ttl.Round(time.Second)), Kind: "timeout"}
+	}
+	var poll *operator.Poll
+	switch {
+	case errors.As(err, &poll):
+		state, verr := r.e.objects.value(poll.State)
+		if verr != nil {
+			return r.failed(verr, flow.Retry{})
+		}
+		return &flow.TaskPostponed{Lease: r.d.Lease, After: poll.After, State: state}
+	case err != nil:
+		return r.failed(err, r.retry)
+	}
+	return r.succeeded(result)
+}
+
+var errTimeout = errors.New("the task ran out of time")
+
+func (r *run) failed(err error, retry flow.Retry) flow.Input {
+	r.e.log.Debug("task failed", "task", r.d.FullName, "err", err)
+	v, verr := r.e.objects.value(errorObject(err))
+	if verr != nil {
+		v = flow.Value{Map: params.Of("message", err.Error())}
+	}
+	return &flow.TaskFailed{Lease: r.d.Lease, Failure: v, Retry: retry}
+}
+
+// errorObject returns the `error` parameter for any error.
+func errorObject(err error) *params.Map {
+	var e *operator.Error
+	if !errors.As(err, &e) {
+		e = &operator.Error{Message: err.Error(), Kind: "runtime"}
+	}
+	return e.Object()
+}
+
+func (r *run) succeeded(result *operator.Result) flow.Input {
+	if result == nil {
+		result = &operator.Result{}
+	}
+	in := &flow.TaskSucceeded{Lease: r.d.Lease, Retry: r.again, Message: result.Notify}
+	if r.silent() {
+		in.Message = ""
+	}
+	broken := func(err error) flow.Input {
+		v := flow.Value{Map: errorObject(configError(err))}
+		return &flow.TaskSucceeded{Lease: r.d.Lease, Broken: &v}
+	}
+	var err error
+	if in.Sub, err = r.compile("^sub", result.Subtasks); err != nil {
+		return broken(err)
+	}
+	if in.Check, err = r.compile("^check", mapAt(r.d.Node.Config, "_check")); err != nil {
+		return broken(err)
+	}
+	if in.Result.Export, err = r.e.objects.value(result.Export); err == nil {
+		in.Result.Store, err = r.e.objects.value(result.Store)
+	}
+	if err != nil {
+		return r.failed(err, flow.Retry{})
+	}
+	in.Result.Reset = result.Reset
+	return in
+}
+
+func (r *run) compile(name string, config *params.Map) (*flow.Tree, error) {
+	if config.Len() == 0 {
+		return nil, nil
+	}
+	t, err := dig.Compile(name, config)
+	if err != nil {
+		return nil, err
+	}
+	return r.e.objects.tree(t)
+}
+
+func configError(err error) *operator.Error {
+	var e *operator.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &operator.Error{Message: err.Error(), Kind: "config"}
+}
+
+// silent tells that the row only stands for an alert that the core raises.
+func (r *run) silent() bool {
+	return r.d.Kind == flow.AlertBlock || (r.d.Kind == flow.SLABlock && r.d.Node.Name == "^sla^alert")
+}
+
+// execute evaluates the task's parameters, finds its operator and runs it.
+func (r *run) execute(ctx context.Context) (*operator.Result, error) {
+	e, v := r.e, r.d.View
+	zone, err := dig.Zone(v.Attempt.Timezone)
+	if err != nil {
+		return nil, configError(err)
+	}
+	own := local(r.d.Node.Config)
+	evaluated, err := e.options.Evaluator.Evaluate(ctx, expr.Scope{
+		Outer: e.assemble(v, r.d.FullName, zone), Local: own, Zone: zone,
+	})
+	if err != nil {
+		return nil, configError(err)
+	}
+	typ, config, localConfig, err := operator.Select(evaluated, own)
+	if err != nil {
+		return nil, err
+	}
+	entry, known := e.options.Operators.Lookup(typ)
+	if err := r.readRetries(config, entry.Retries); err != nil {
+		return nil, err
+	}
+	if !entry.Pure {
+		select {
+		case <-r.durable:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	task, done := r.task(typ, config, localConfig, zone)
+	defer done()
+	call := &Call{Dispatch: r.d, Task: task, Silent: r.silent()}
+	around := e.options.Around
+	if around == nil {
+		around = func(ctx context.Context, _ *Call, run Runner) (*operator.Result, error) { return run(ctx) }
+	}
+	return around(ctx, call, func(ctx context.Context) (*operator.Result, error) {
+		switch {
+		case typ == "":
+			return nil, nil
+		case !known:
+			return nil, operator.UnknownType(typ)
+		}
+		return entry.Operator.Run(ctx, task)
+	})
+}
+
+// readRetries finds the repetitions that apply: for the operator's own failure
+// any visible `_retry`, for that of its subtasks only its own (language.md
+// 4.7). An operator that reads `_retry` fails on an invalid one.
+func (r *run) readRetries(config *params.Map, reads bool) error {
+	raw, ok := config.Lookup("_retry")
+	if !ok {
+		return nil
+	}
+	retry, err := flow.ParseRetry(raw)
+	switch {
+	case err != nil && reads:
+		return configError(err)
+	case err != nil:
+		r.e.log.Warn("an invalid _retry is ignored", "task", r.d.FullName, "err", err)
+		return nil
+	case reads:
+		r.retry = retry
+	}
+	if r.d.Node.Config.Has("_retry") || r.d.Node.Export.Has("_retry") {
+		r.again = retry
+	}
+	return nil
+}
+
+// task makes what the operator sees; done releases it.
+func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Location) (t *operator.Task, done func()) {
+	e, d := r.e, r.d
+	a := &d.View.Attempt
+	log := e.options.Logs.Begin(a.ID, d.Lease.Task, d.Lease.Execution, d.FullName, e.now())
+	t = &operator.Task{
+		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution,
+		Type: typ, Config: config, Local: localConfig, State: d.State,
+		Zone: zone, Now: e.now(), Log: log, Files: callFiles{},
+		Workspace: &taskWorkspace{store: e.options.Workspaces, attempt: a.ID, checkout: a.Checkout, config: config},
+		Commands:  e.options.Commands,
+		Environ:   append(e.options.Environ[:len(e.options.Environ):len(e.options.Environ)], command.Marker(e.options.DataID, d.Lease.Task, d.Lease.Execution)),
+		Secrets:   e.options.Secrets,
+		MaxTasks:  e.maxTasks(),
+	}
+	return t, func() {
+		if err := log.Close(); err != nil {
+			e.log.Error("close task log", "task", d.FullName, "err", err)
+		}
+	}
+}
+
+// maxTasks is the limit that operators generate tasks by.
+func (e *Engine) maxTasks() int {
+	if n := e.options.Config.TasksPerAttempt; n > 0 {
+		return n
+	}
+	return flow.DefaultTasks
+}
