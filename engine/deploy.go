@@ -117,7 +117,7 @@ func (e *Engine) putDefinitions(d *Deployment) ([]string, error) {
 		}
 		trees[i] = data
 	}
-	names, err := e.objects.store.PutAll(trees...)
+	names, err := e.objects.store.PutAll(trees)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (e *Engine) putDefinitions(d *Deployment) ([]string, error) {
 			return nil, err
 		}
 	}
-	return e.objects.store.PutAll(definitions...)
+	return e.objects.store.PutAll(definitions)
 }
 
 func (e *Engine) nameManifest(m *flow.Manifest) error {

@@ -30,7 +30,7 @@ type Journal interface {
 // is durable. [journal.Objects] is one.
 type ObjectStore interface {
 	Put(data []byte) (name string, err error)
-	PutAll(data ...[]byte) (names []string, err error)
+	PutAll(data [][]byte) (names []string, err error)
 	Read(name string) ([]byte, error)
 }
 

@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gitdag/engine/command"
+	"gitdag/engine/dig"
+	"gitdag/engine/expr"
+	"gitdag/engine/flow"
+	"gitdag/engine/operator"
+	"gitdag/engine/params"
+)
+
+// rig is an engine on a project directory, everything else in memory.
+type rig struct {
+	t      *testing.T
+	e      *Engine
+	dir    string
+	mu     sync.Mutex
+	output bytes.Buffer
+	past   map[uint64]*flow.Record
+	done   chan *flow.Record
+	alerts chan flow.Alert
+}
+
+func (r *rig) Put(_ context.Context, rec *flow.Record) error {
+	r.mu.Lock()
+	r.past[rec.Attempt.ID] = rec
+	r.mu.Unlock()
+	r.done <- rec
+	return nil
+}
+
+func (r *rig) Past(context.Context, uint64, string, time.Time) (*flow.Past, error) { return nil, nil }
+
+func (r *rig) Make(uint64, string) (string, error) { return r.dir, nil }
+
+func (r *rig) Scratch(_ uint64, dir string) (string, error) { return dir, os.MkdirAll(dir, 0o755) }
+
+func (r *rig) Settled(uint64, bool) {}
+
+func (r *rig) Begin(uint64, uint64, int, string, time.Time) TaskLog { return &rigLog{r: r} }
+
+func (r *rig) Pack(uint64) error { return nil }
+
+type rigLog struct {
+	r *rig
+	f *os.File
+}
+
+func (l *rigLog) Write(p []byte) (int, error) {
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	return l.r.output.Write(p)
+}
+
+func (l *rigLog) File() (*os.File, error) {
+	f, err := os.CreateTemp(l.r.t.TempDir(), "log")
+	l.f = f
+	return f, err
+}
+
+func (l *rigLog) Close() error {
+	if l.f == nil {
+		return nil
+	}
+	data, err := os.ReadFile(l.f.Name())
+	if err == nil {
+		_, err = l.Write(data)
+	}
+	return err
+}
+
+type noSecrets struct{}
+
+func (noSecrets) Secret(_ context.Context, key string) (string, error) {
+	return "", &operator.Error{Message: "Secret not found for key: '" + key + "'", Kind: "secret not found"}
+}
+
+func newRig(t *testing.T, files map[string]string) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), past: map[uint64]*flow.Record{}, done: make(chan *flow.Record, 100), alerts: make(chan flow.Alert, 100)}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	evaluator := expr.New(expr.Options{})
+	t.Cleanup(evaluator.Close)
+	r.e = New(Options{
+		Objects: &MemoryObjects{}, History: r, Operators: operator.NewRegistry(operator.Builtin()),
+		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: noSecrets{}, Evaluator: evaluator,
+		Environ: []string{"PATH=" + os.Getenv("PATH")}, DataID: "test",
+		Deliver: func(_ context.Context, d *flow.Deliver) Delivery {
+			r.alerts <- d.Alert
+			return Delivery{}
+		},
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err := r.e.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.e.Stop(context.Background()) })
+	p, diags := dig.Load(r.dir, dig.Options{})
+	if len(diags.Errors()) > 0 {
+		t.Fatal(diags)
+	}
+	err := r.e.Deploy(context.Background(), &Deployment{Repo: "r", Projects: []Project{{Name: "p", Content: p, Revision: "1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *rig) run(workflow string, p *params.Map) *flow.Record {
+	r.t.Helper()
+	_, err := r.e.StartAttempt(context.Background(), StartRequest{Project: "p", Workflow: workflow, Session: time.Date(2031, 4, 5, 0, 0, 0, 0, time.UTC), Params: p})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return <-r.done
+}
+
+func TestAttemptRunsFromFileToRecord(t *testing.T) {
+	r := newRig(t, map[string]string{"w.dig": `
+_export: {who: root}
++a: {echo>: "a ${who} ${only}"}
++l:
+  for_each>: {x: [1, 2]}
+  _do:
+    +in: {sh>: "echo in $x ${x} ${session_date}"}
++f:
+  fail>: boom
+  _error: {echo>: "caught ${error.message}"}
+`})
+	rec := r.run("w", params.Of("only", params.Template("cli")))
+	want := "a root cli\nin 1 1 2031-04-05\nin 2 2 2031-04-05\ncaught boom\n"
+	if got := strings.ReplaceAll(r.output.String(), "cliin", "cli\nin"); rec.Succeeded || strings.ReplaceAll(got, "\n", "") != strings.ReplaceAll(want, "\n", "") {
+		t.Errorf("output %q, succeeded %v, want %q, false", r.output.String(), rec.Succeeded, want)
+	}
+	for _, row := range rec.Tasks {
+		t.Log(row.FullName, row.State, row.Error.Len())
+	}
+	if a := <-r.alerts; a.Task != "+w+f" || a.Message != "boom" {
+		t.Errorf("alert about %s: %q", a.Task, a.Message)
+	}
+}
