@@ -152,24 +152,42 @@ func (c *compiler) emit(b *body, name string, parent int32) {
 		c.env.scope = append(slices.Clip(outer), b.export) // clipped: who visited a task keeps its scope
 		defer func() { c.env.scope = outer }()
 	}
-	siblings := map[string]int32{}
-	for i, k := range b.kids {
+	c.nodes = slices.Grow(c.nodes, len(b.kids))
+	siblings := earlier{group: b, at: make([]int32, 0, len(b.kids))}
+	for _, k := range b.kids {
 		c.path = append(c.path, k.name)
-		c.child(b, i, at, siblings)
+		c.child(&siblings, k, at)
 		c.path = c.path[:len(c.path)-1]
 	}
 }
 
-func (c *compiler) child(group *body, i int, parent int32, siblings map[string]int32) {
-	k := group.kids[i]
+// earlier are the tasks of a group that stand before the current one.
+type earlier struct {
+	group *body
+	at    []int32          // their nodes
+	named map[string]int32 // by name, as far as somebody has asked
+}
+
+func (e *earlier) find(name string) (int32, bool) {
+	if e.named == nil {
+		e.named = map[string]int32{}
+	}
+	for i := len(e.named); i < len(e.at); i++ {
+		e.named[e.group.kids[i].name] = e.at[i]
+	}
+	at, ok := e.named[name]
+	return at, ok
+}
+
+func (c *compiler) child(siblings *earlier, k kid, parent int32) {
 	b := c.body(k.m, len(c.path))
 	at := int32(len(c.nodes))
 	c.emit(b, k.name, parent)
-	c.nodes[at].Background = c.background(group, b)
+	c.nodes[at].Background = c.background(siblings.group, b)
 	if b.after != nil {
-		c.nodes[at].After = c.after(group, b, i, siblings)
+		c.nodes[at].After = c.after(siblings, b)
 	}
-	siblings[k.name] = at
+	siblings.at = append(siblings.at, at)
 }
 
 func (c *compiler) background(group, b *body) bool {
@@ -181,7 +199,8 @@ func (c *compiler) background(group, b *body) bool {
 }
 
 // after resolves the names of earlier siblings (L8).
-func (c *compiler) after(group, b *body, i int, siblings map[string]int32) []int32 {
+func (c *compiler) after(siblings *earlier, b *body) []int32 {
+	group := siblings.group
 	if !group.parallel.On && !group.anyOrder {
 		c.errorAt(b.m, "_after", "the tasks of this group run one after the other already",
 			"task %s: _after is only allowed in a group with _parallel", c.task())
@@ -194,9 +213,9 @@ func (c *compiler) after(group, b *body, i int, siblings map[string]int32) []int
 			c.errorAtValue(b.m, "_after", "", "task %s: _after must be a list of task names", c.task())
 			return nil
 		}
-		at, ok := siblings[name]
+		at, ok := siblings.find(name)
 		if !ok {
-			c.errorAtValue(b.m, "_after", c.afterHint(group, i, name),
+			c.errorAtValue(b.m, "_after", afterHint(group, len(siblings.at), name),
 				"task %s: dependency task %s does not exist", c.task(), name)
 			continue
 		}
@@ -207,8 +226,8 @@ func (c *compiler) after(group, b *body, i int, siblings map[string]int32) []int
 	return nodes
 }
 
-func (c *compiler) afterHint(group *body, i int, name string) string {
-	var earlier []string
+func afterHint(group *body, i int, name string) string {
+	var names []string
 	for j, k := range group.kids {
 		if k.name == name {
 			if j == i {
@@ -217,13 +236,13 @@ func (c *compiler) afterHint(group *body, i int, name string) string {
 			return fmt.Sprintf("%s is defined later; only earlier tasks can be waited for", name)
 		}
 		if j < i {
-			earlier = append(earlier, k.name)
+			names = append(names, k.name)
 		}
 	}
-	if slices.Contains(earlier, "+"+name) {
+	if slices.Contains(names, "+"+name) {
 		return fmt.Sprintf("write the name with its plus: %q", "+"+name)
 	}
-	return didYouMean(name, earlier)
+	return didYouMean(name, names)
 }
 
 // own is what of m stays with the task.

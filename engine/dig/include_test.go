@@ -57,58 +57,71 @@ func TestIncludeErrors(t *testing.T) {
 		want  []string
 	}{
 		{
-			"missing", map[string]string{"w.dig": "!include : nowhere.yml\n"},
+			"missing",
+			map[string]string{"w.dig": "!include : nowhere.yml\n"},
 			[]string{"w.dig:1:12: error: file not found: nowhere.yml"},
 		},
 		{
-			"not evaluated", map[string]string{"w.dig": "!include : ${f}.yml\n"},
+			"not evaluated",
+			map[string]string{"w.dig": "!include : ${f}.yml\n"},
 			[]string{"w.dig:1:12: error: file not found: ${f}.yml"},
 		},
 		{
-			"a directory", map[string]string{"w.dig": "!include : d\n", "d/x": ""},
+			"a directory",
+			map[string]string{"w.dig": "!include : d\n", "d/x": ""},
 			[]string{"w.dig:1:12: error: d is not a regular file"},
 		},
 		{
-			"no path", map[string]string{"w.dig": "!include : \n"},
+			"no path",
+			map[string]string{"w.dig": "!include : \n"},
 			[]string{"w.dig:1:11: error: !include needs the path of a file"},
 		},
 		{
-			"a mapping for a path", map[string]string{"w.dig": "!include : {a: 1}\n"},
+			"a mapping for a path",
+			map[string]string{"w.dig": "!include : {a: 1}\n"},
 			[]string{"w.dig:1:12: error: !include needs the path of a file"},
 		},
 		{
-			"as a value", map[string]string{"w.dig": "+t: !include body.yml\n"},
+			"as a value",
+			map[string]string{"w.dig": "+t: !include body.yml\n"},
 			[]string{"w.dig:1:5: error: !include works only as a key"},
 		},
 		{
-			"a broken file", map[string]string{"w.dig": "+g:\n  !include : d.yml\n", "d.yml": "+t: {echo>: 1}\n+t: {echo>: 2}\n"},
+			"a broken file",
+			map[string]string{"w.dig": "+g:\n  !include : d.yml\n", "d.yml": "+t: {echo>: 1}\n+t: {echo>: 2}\n"},
 			[]string{`d.yml:2:1: error: duplicated key "+t" (included by w.dig)`},
 		},
 		{
-			"a text", map[string]string{"w.dig": "+g:\n  !include : d.yml\n", "d.yml": "x"},
+			"a text",
+			map[string]string{"w.dig": "+g:\n  !include : d.yml\n", "d.yml": "x"},
 			[]string{"d.yml:1:1: error: the file must be a mapping of keys to values, it is a text (included by w.dig)"},
 		},
 		{
-			"broken for two", map[string]string{"v.dig": "!include : d.yml\n", "w.dig": "!include : d.yml\n", "d.yml": "a: [\n"},
+			"broken for two",
+			map[string]string{"v.dig": "!include : d.yml\n", "w.dig": "!include : d.yml\n", "d.yml": "a: [\n"},
 			[]string{"d.yml:1:4: error: invalid YAML: did not find expected node content (included by v.dig)"},
 		},
 		{
-			"a cycle", map[string]string{"w.dig": "!include : x/a.yml\n", "x/a.yml": "!include : b.yml\n", "x/b.yml": "k: 1\n!include : a.yml\n"},
+			"a cycle",
+			map[string]string{"w.dig": "!include : x/a.yml\n", "x/a.yml": "!include : b.yml\n", "x/b.yml": "k: 1\n!include : a.yml\n"},
 			[]string{"x/b.yml:2:12: error: include cycle: x/a.yml -> x/b.yml -> x/a.yml (included by w.dig)"},
 		},
 		{
-			"itself", map[string]string{"w.dig": "!include : w.dig\n"},
+			"itself",
+			map[string]string{"w.dig": "!include : w.dig\n"},
 			[]string{"w.dig:1:12: error: include cycle: w.dig -> w.dig"},
 		},
 		{
-			"mistakes of the included tasks stand in their file", map[string]string{"w.dig": "+g:\n  !include : d.yml\n", "d.yml": "x: 1\n+t: {_paralel: 1}\n"},
+			"mistakes of the included tasks stand in their file",
+			map[string]string{"w.dig": "+g:\n  !include : d.yml\n", "d.yml": "x: 1\n+t: {_paralel: 1}\n"},
 			[]string{
 				`d.yml:1:1: error: task +w+g contains invalid keys: "x"`,
 				`d.yml:2:6: error: task +w+g+t contains invalid keys: "_paralel"`,
 			},
 		},
 		{
-			"a root .dig file is a workflow of its own", map[string]string{"w.dig": "+t:\n  !include : part.dig\n", "part.dig": "sh>: x\n"},
+			"a root .dig file is a workflow of its own",
+			map[string]string{"w.dig": "+t:\n  !include : part.dig\n", "part.dig": "sh>: x\n"},
 			[]string{"part.dig:1:1: error: workflow includes unknown keys: [sh>]"},
 		},
 	} {

@@ -185,7 +185,7 @@ func TestZones(t *testing.T) {
 		"+0930": 9*3600 + 1800, "+09:30:15": 9*3600 + 1815, "GMT+2": 2 * 3600, "UTC-01:30": -5400, "UT+1": 3600, "+18:00": 18 * 3600,
 		"America/New_York": -4 * 3600, "EST5EDT": -4 * 3600, "Etc/GMT+2": -2 * 3600,
 	} {
-		zone, err := parseZone(name)
+		zone, err := Zone(name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -201,7 +201,7 @@ func TestZones(t *testing.T) {
 		"", "JST", "PST", "EST", "MST", "HST", "Mars/Base", "Local", "localtime", "posix/Asia/Tokyo", "+19:00", "+18:01", "+9:60",
 		"+", "+123456789", "asia tokyo", "../UTC", "/etc/localtime", "zone.tab", "UTC+", "Z+1", "GMTZ0",
 	} {
-		if zone, err := parseZone(name); err == nil {
+		if zone, err := Zone(name); err == nil {
 			t.Errorf("%q: got %v, want an error", name, zone)
 		}
 	}

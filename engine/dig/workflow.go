@@ -171,7 +171,7 @@ func (u *unit) timezone() (string, *time.Location) {
 		u.error(at, timezoneKey, zoneHint(""), "timezone must be the name of a time zone")
 		return standard, time.UTC
 	}
-	zone, err := parseZone(name)
+	zone, err := Zone(name)
 	if err != nil {
 		u.error(at, timezoneKey, zoneHint(name), "%s", err)
 		return standard, time.UTC
@@ -208,7 +208,7 @@ func (u *unit) schedule(zone *time.Location) (*params.Map, *schedule.Schedule) {
 	if m == nil {
 		return nil, nil
 	}
-	s, err := schedule.Parse(fields(m), zone)
+	s, err := schedule.Parse(Fields(m), zone)
 	for _, fault := range schedule.Faults(err) {
 		severity := Error
 		if fault.Kind == schedule.UnknownKey && u.opts.LooseSchedules {
@@ -258,7 +258,7 @@ func (u *unit) sla(env *compileEnv, root string) *SLA {
 	if m == nil {
 		return nil
 	}
-	sla, rest, err := schedule.ParseSLA(fields(m))
+	sla, rest, err := schedule.ParseSLA(Fields(m))
 	for _, fault := range schedule.Faults(err) {
 		u.fault(m, "sla", fault, Error)
 	}
@@ -279,9 +279,9 @@ func (u *unit) sla(env *compileEnv, root string) *SLA {
 	return &SLA{SLA: sla, Tree: tree}
 }
 
-// fields hands a mapping to package schedule. What is neither a text, a number, a boolean nor null is nothing that it
+// Fields hands a `schedule:` or `sla:` mapping to package schedule. What is neither a text, a number, a boolean nor null is nothing that it
 // accepts anywhere.
-func fields(m *params.Map) []schedule.Field {
+func Fields(m *params.Map) []schedule.Field {
 	list := make([]schedule.Field, 0, m.Len())
 	for key, v := range m.All() {
 		switch x := v.(type) {
