@@ -108,9 +108,9 @@ func (l *loader) workflowFiles() ([]string, error) {
 }
 
 // CallFile reads the file of a `call>` task: a whole workflow, whose top level becomes a subtree of the task. The path
-// is relative to the project, slashes between, ".dig" appended where it lacks. The time zone of the file is dropped; a file
-// in a subdirectory exports that as `_workdir`. A file with errors is an error of type [Diagnostics]; its tasks are not
-// compiled yet.
+// is relative to the project, with slashes; ".dig" is appended where it lacks. The time zone of the file is dropped; a
+// file in a subdirectory exports that as `_workdir`. A file with errors is an error of type [Diagnostics]; its tasks
+// are not compiled yet.
 func CallFile(root *os.Root, file string) (*params.Map, error) {
 	if !strings.HasSuffix(file, suffix) {
 		file += suffix

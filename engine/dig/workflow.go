@@ -279,8 +279,8 @@ func (u *unit) sla(env *compileEnv, root string) *SLA {
 	return &SLA{SLA: sla, Tree: tree}
 }
 
-// Fields hands a `schedule:` or `sla:` mapping to package schedule. What is neither a text, a number, a boolean nor null is nothing that it
-// accepts anywhere.
+// Fields hands a `schedule:` or `sla:` mapping to package schedule. What is neither a text, a number, a boolean nor
+// null is nothing that it accepts anywhere.
 func Fields(m *params.Map) []schedule.Field {
 	list := make([]schedule.Field, 0, m.Len())
 	for key, v := range m.All() {

@@ -28,7 +28,8 @@ var meant = map[string]string{
 	"HST": "Pacific/Honolulu", "AEST": "Australia/Sydney", "CEST": "Europe/Berlin",
 }
 
-// Zone returns the time zone of a `timezone:` option: the name of a region, an offset such as +09:00, or UTC, GMT or UT with or without one.
+// Zone returns the time zone of a `timezone:` option: the name of a region, an offset such as +09:00, or UTC, GMT or UT
+// with or without one.
 func Zone(name string) (*time.Location, error) {
 	for _, prefix := range []string{"UTC", "GMT", "UT", ""} {
 		rest, ok := strings.CutPrefix(name, prefix)
