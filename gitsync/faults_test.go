@@ -65,8 +65,10 @@ func TestUnreadableObjectsFailTheSync(t *testing.T) {
 			"missing":   func() { must(t, os.Remove(p)) },
 			"truncated": func() { rewriteFile(t, p, func(b []byte) []byte { return b[:len(b)/2] }) },
 			"empty":     func() { rewriteFile(t, p, func([]byte) []byte { return nil }) },
-			"other":     func() { rewriteFile(t, p, func([]byte) []byte { return mustRead(t, r.loose(r.blob("something else"))) }) },
-			"bit flip":  func() { rewriteFile(t, p, func(b []byte) []byte { b[len(b)/2] ^= 8; return b }) },
+			"other": func() {
+				rewriteFile(t, p, func([]byte) []byte { return mustRead(t, r.loose(r.blob("something else"))) })
+			},
+			"bit flip": func() { rewriteFile(t, p, func(b []byte) []byte { b[len(b)/2] ^= 8; return b }) },
 		} {
 			change()
 			if err := g.trySync(); err == nil {
