@@ -1,0 +1,11 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands are the subcommands, one file each.
+func (c *cli) commands() []*cobra.Command {
+	return []*cobra.Command{
+		c.journalCommand(),
+		c.fetchChildCommand(),
+	}
+}
