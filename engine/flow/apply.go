@@ -61,8 +61,13 @@ func (s *State) applyStarted(e *AttemptStarted) {
 	s.last.Session = max(s.last.Session, x.ID)
 	s.last.Attempt = max(s.last.Attempt, a.ID)
 	s.last.Task = max(s.last.Task, a.blocks[0].end()-1)
-	begin(a.root())
-	a.root().state = Planned
+	root := a.root()
+	if root.Node().Options != nil {
+		root.state = Ready
+		return
+	}
+	begin(root)
+	root.state = Planned
 }
 
 // applyMoved takes a task along a row of the transition table and keeps the
@@ -449,7 +454,7 @@ func (s *State) applyArchived(e *AttemptArchived) {
 func (s *State) applyScheduleMoved(e *ScheduleMoved) {
 	sched := s.schedule[e.Schedule]
 	sched.UpdatedAt = e.At.time()
-	sched.asked, sched.missed = false, false
+	sched.asked, sched.missed = nil, false
 	sched.Next = e.Next
 	if e.Last != 0 {
 		sched.Last = e.Last.time()

@@ -61,6 +61,9 @@ func (st *step) start(in *Start) error {
 	if err := st.s.conflict(w, in.Session, in.RetryName, in.Past); err != nil {
 		return err
 	}
+	if err := st.s.room(0, len(in.Tree.Nodes)); err != nil {
+		return err
+	}
 	st.begin(w, in.Session, in.UUID, in.Past, in.Tree, facts)
 	return nil
 }
@@ -232,7 +235,7 @@ func (st *step) archived(id uint64) error {
 func (st *step) boot() {
 	s := st.s
 	for _, sched := range s.schedule {
-		sched.asked, sched.missed = false, sched.Disabled.IsZero() && isDue(sched.Next, st.now)
+		sched.asked, sched.missed = nil, sched.Disabled.IsZero() && isDue(sched.Next, st.now)
 	}
 	s.turns, s.running = nil, s.countRunning()
 	for _, a := range s.Attempts() {
@@ -242,6 +245,8 @@ func (st *step) boot() {
 		}
 	}
 	s.resetTimers()
+	st.rearm()
+	s.seenAt = st.now
 	for _, sched := range s.Schedules() {
 		st.ask(sched)
 	}
@@ -309,8 +314,8 @@ func (s *State) Pending() []Effect {
 		}
 	}
 	for _, sched := range s.Schedules() {
-		if sched.asked {
-			owed = append(owed, s.question(sched))
+		if sched.asked != nil {
+			owed = append(owed, sched.asked)
 		}
 	}
 	for _, p := range s.Alerts() {

@@ -145,6 +145,9 @@ type (
 	SetSchedule struct {
 		Schedule uint64
 		Disabled bool
+		// Next is the first tick from now on, needed to resume: what fell due
+		// during the pause is skipped (L45).
+		Next TickFacts
 	}
 )
 

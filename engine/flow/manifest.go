@@ -218,7 +218,7 @@ func (s *State) applySchedule(p *Project, w *Workflow, m *ManifestSchedule, at t
 	sched.Hash, sched.Timezone = m.Hash, w.Timezone
 	sched.Next, sched.Backlog = m.First, nil
 	sched.UpdatedAt = at
-	sched.asked, sched.missed = false, false
+	sched.asked, sched.missed = nil, false
 }
 
 func (s *State) removeProject(p *Project) {

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,7 +19,7 @@ func isDue(t TickFacts, now stamp) bool { return !t.Run.IsZero() && stampOf(t.Ru
 
 // armSchedule sets the reminder for a schedule's next tick.
 func (s *State) armSchedule(sched *Schedule) {
-	if sched.Disabled.IsZero() && !sched.asked && !sched.Next.Run.IsZero() {
+	if sched.Disabled.IsZero() && sched.asked == nil && !sched.Next.Run.IsZero() {
 		s.timers.add(stampOf(sched.Next.Run), timerSchedule, sched.ID, 0)
 	}
 }
@@ -33,27 +34,26 @@ func (st *step) scheduleDue(id uint64) {
 // ask requests what is needed for the tick that is due, if there is one and it
 // has not been asked for.
 func (st *step) ask(sched *Schedule) {
-	if sched.asked || !sched.Disabled.IsZero() || st.s.question(sched) == nil {
+	if sched.asked != nil || !sched.Disabled.IsZero() {
 		return
 	}
-	if _, ok := st.s.dueTick(sched, st.now); !ok && !sched.missed {
-		return
+	if len(sched.Backlog) > 0 && !isDue(sched.Backlog[0], st.now) {
+		st.s.timers.add(stampOf(sched.Backlog[0].Run), timerSchedule, sched.ID, 0)
 	}
-	sched.asked = true
-	st.effect(st.s.question(sched))
+	if q := st.s.question(sched, st.now); q != nil {
+		sched.asked = q
+		st.effect(q)
+	}
 }
 
 // dueTick returns the tick that a schedule is to start now. Missed ones come
 // first, one after another; a tick that comes due while the agent runs waits
 // for nothing.
 func (s *State) dueTick(sched *Schedule, now stamp) (TickFacts, bool) {
-	if len(sched.Backlog) > 0 && !s.catchingUp(sched) {
+	if len(sched.Backlog) > 0 && isDue(sched.Backlog[0], now) && !s.catchingUp(sched) {
 		return sched.Backlog[0], true
 	}
-	if isDue(sched.Next, now) && sched.Next.Session.After(sched.Last) {
-		return sched.Next, true
-	}
-	return TickFacts{}, false
+	return sched.Next, isDue(sched.Next, now)
 }
 
 // catchingUp tells whether a missed tick of the schedule is running.
@@ -66,8 +66,9 @@ func (s *State) catchingUp(sched *Schedule) bool {
 	return false
 }
 
-// question is the effect that asks about a schedule's due tick.
-func (s *State) question(sched *Schedule) Effect {
+// question is the effect that asks about a schedule's due tick; nil if none is
+// due.
+func (s *State) question(sched *Schedule, now stamp) Effect {
 	if sched.missed {
 		limit := s.config.CatchUpLimit
 		if limit == 0 {
@@ -81,11 +82,8 @@ func (s *State) question(sched *Schedule) Effect {
 		}
 		return &CatchUpDue{Schedule: sched.ID, From: sched.Next, Limit: limit}
 	}
-	tick := sched.Next
-	if len(sched.Backlog) > 0 && !s.catchingUp(sched) {
-		tick = sched.Backlog[0]
-	}
-	if tick.Run.IsZero() {
+	tick, ok := s.dueTick(sched, now)
+	if !ok {
 		return nil
 	}
 	return &TickDue{Schedule: sched.ID, Session: tick.Session, Run: tick.Run, Executed: sched.Last}
@@ -103,8 +101,12 @@ func (st *step) tickReady(in *TickReady) error {
 		tick, fromBacklog = sched.Backlog[0], true
 	}
 	w := sched.Project.Workflow(sched.Workflow)
-	if !sched.asked || !tick.Session.Equal(in.Session) || w == nil {
+	if sched.asked == nil || !tick.Session.Equal(in.Session) || w == nil {
 		return ErrStaleTick
+	}
+	if err := st.s.room(0, len(in.Tree.Nodes)); err != nil {
+		st.putOff(sched, in.Session, err.Error())
+		return nil
 	}
 	moved := &ScheduleMoved{At: st.now, Schedule: sched.ID, Next: sched.Next}
 	if fromBacklog {
@@ -160,7 +162,7 @@ func (st *step) ticksMissed(in *TicksMissed) error {
 	if sched == nil {
 		return ErrNoSchedule
 	}
-	if !sched.asked || !sched.missed {
+	if sched.asked == nil || !sched.missed {
 		return ErrStaleTick
 	}
 	policy := sched.CatchUp
@@ -180,20 +182,26 @@ func (st *step) tickFailed(in *TickFailed) error {
 	if sched == nil {
 		return ErrNoSchedule
 	}
-	if !sched.asked {
+	if sched.asked == nil {
 		return ErrStaleTick
 	}
+	st.putOff(sched, in.Session, in.Why)
+	return nil
+}
+
+// putOff has a tick that cannot be started tried again later.
+func (st *step) putOff(sched *Schedule, session time.Time, why string) {
 	next, backlog := sched.Next, []TickFacts(nil)
 	later := st.now.time().Add(tickRetry)
-	if len(sched.Backlog) > 0 && sched.Backlog[0].Session.Equal(in.Session) {
-		backlog = append([]TickFacts{}, sched.Backlog[1:]...)
+	if len(sched.Backlog) > 0 && sched.Backlog[0].Session.Equal(session) {
+		backlog = slices.Clone(sched.Backlog)
+		backlog[0].Run = later
 	} else {
 		next.Run = later
 	}
 	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: next, Backlog: backlog})
-	st.raise(st.aboutSchedule(sched, AlertSchedule, in.Why))
+	st.raise(st.aboutSchedule(sched, AlertSchedule, why))
 	st.rearmSchedule(sched)
-	return nil
 }
 
 func (st *step) aboutSchedule(sched *Schedule, kind, message string) Alert {
@@ -212,8 +220,14 @@ func (st *step) setSchedule(in *SetSchedule) error {
 	if sched == nil {
 		return ErrNoSchedule
 	}
-	disabled := in.Disabled
-	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: sched.Next, Disabled: &disabled})
+	disabled, next := in.Disabled, sched.Next
+	if disabled != sched.Disabled.IsZero() {
+		return nil
+	}
+	if !disabled && isDue(next, st.now) {
+		next = in.Next
+	}
+	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: next, Disabled: &disabled})
 	st.rearmSchedule(sched)
 	return nil
 }

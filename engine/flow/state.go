@@ -161,9 +161,11 @@ type Schedule struct {
 	UpdatedAt time.Time
 	Disabled  time.Time // since when; zero if enabled
 
-	// asked tells that an answer about the due tick is awaited, and missed that
-	// it fell due while nothing ran. Neither is part of the value.
-	asked, missed bool
+	// asked is the question about the due tick whose answer is awaited, and
+	// missed tells that it fell due while nothing ran. Neither is part of the
+	// value.
+	asked  Effect
+	missed bool
 }
 
 // CatchUp is what happens to ticks missed while the agent was down (L45).

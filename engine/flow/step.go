@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -57,7 +59,7 @@ func (s *State) Step(now time.Time, in Input) (Output, error) {
 	st.settleAll()
 	st.lease()
 	st.wake()
-	s.seenAt = st.now
+	s.seenAt = max(s.seenAt, st.now)
 	return st.out, nil
 }
 
@@ -129,6 +131,7 @@ func (st *step) wake() {
 func (st *step) tick() {
 	if st.now < st.s.seenAt {
 		st.rearm()
+		st.s.seenAt = st.now
 	}
 	for {
 		t, ok := st.s.timers.due(st.now)
@@ -164,20 +167,23 @@ func (st *step) taskDue(attempt, task uint64) {
 // rearm shortens waits that a clock which went back has made longer than they
 // were meant to be: a wait is re-armed for at most its own length.
 func (st *step) rearm() {
+	var late []followUp
 	for i := range st.s.timers {
-		r := st.s.timers[i]
-		if r.kind != timerTask {
-			continue
-		}
+		r := &st.s.timers[i]
 		a, t := st.s.find(r.a, r.b)
-		if t == nil || t.due != r.at || t.more == nil || !waiting(t.state) {
+		if r.kind != timerTask || t == nil || t.due != r.at || t.more == nil || !waiting(t.state) {
 			continue
 		}
-		if due := st.now + stamp(t.more.wait); due < t.due {
-			st.emit(&WaitRearmed{Attempt: a.ID, Task: t.ID(), Due: due})
+		if st.now+stamp(t.more.wait) < t.due {
+			late = append(late, followUp{a, t})
 		}
 	}
-	st.s.resetTimers()
+	slices.SortFunc(late, func(a, b followUp) int { return cmp.Compare(a.t.ID(), b.t.ID()) })
+	for _, f := range late {
+		due := st.now + stamp(f.t.more.wait)
+		st.emit(&WaitRearmed{Attempt: f.a.ID, Task: f.t.ID(), Due: due})
+		st.s.timers.add(due, timerTask, f.a.ID, f.t.ID())
+	}
 }
 
 func waiting(s TaskState) bool { return s == RetryWaiting || s == GroupRetryWaiting }

@@ -190,37 +190,60 @@ func (st *step) waited(a *Attempt, t *Task) {
 	if from < to {
 		e.Blocks = []Insert{{Base: st.s.last.Task + 1, Kind: RoundBlock}}
 	}
+	st.replan(a, t, e)
+}
+
+// replan moves a task whose children are over back to where they may run. The
+// new ones are opened at once: a sibling that ended in the same step may look
+// at the task next, and must find them on their way.
+func (st *step) replan(a *Attempt, t *Task, e TaskMoved) {
 	st.move(a, t, e)
+	st.openChildren(a, t)
 }
 
 // childrenFailed gives `_error`, and at the root the failure alert, their turn
 // before t fails.
 func (st *step) childrenFailed(a *Attempt, t *Task) {
-	blocks, note := st.errorBlock(a, t)
-	if t.Parent() == nil {
-		alert := Insert{Base: st.s.last.Task + 1, Kind: AlertBlock}
-		for i := range blocks {
-			blocks[i].Base++
-		}
-		blocks = append([]Insert{alert}, blocks...)
-	}
+	blocks, note := st.failureBlocks(a, t)
 	if len(blocks) == 0 {
 		st.move(a, t, TaskMoved{By: Settled, To: GroupError, Note: note})
 		return
 	}
-	st.move(a, t, TaskMoved{By: Generated, To: Planned, Blocks: blocks, Note: note})
+	st.replan(a, t, TaskMoved{By: Generated, To: Planned, Blocks: blocks, Note: note})
 }
 
-// room tells why n more tasks do not fit into the attempt; "" if they do.
-func (st *step) room(a *Attempt, n int) string {
-	limit := st.s.config.TasksPerAttempt
+// failureBlocks returns what a group that fails adds: its `_error`, and at the
+// root the failure alert.
+func (st *step) failureBlocks(a *Attempt, t *Task) (blocks []Insert, note string) {
+	blocks, note = st.errorBlock(a, t)
+	if t.Parent() != nil {
+		return blocks, note
+	}
+	alert := Insert{Base: st.s.last.Task + 1, Kind: AlertBlock}
+	for i := range blocks {
+		blocks[i].Base++
+	}
+	return append([]Insert{alert}, blocks...), note
+}
+
+// TooManyTasks is the error of a start, or the reason of a failure, that would
+// take an attempt over its limit of tasks.
+type TooManyTasks struct{ Limit, Current, Adding int }
+
+func (e *TooManyTasks) Error() string {
+	return fmt.Sprintf("Too many tasks. Limit: %d, Current: %d, Adding: %d", e.Limit, e.Current, e.Adding)
+}
+
+// room returns an error unless n more tasks fit into an attempt that has some.
+func (s *State) room(have, n int) error {
+	limit := s.config.TasksPerAttempt
 	if limit == 0 {
 		limit = DefaultTasks
 	}
-	if have := a.size; have+n > limit {
-		return fmt.Sprintf("Too many tasks. Limit: %d, Current: %d, Adding: %d", limit, have, n)
+	if have+n > limit {
+		return &TooManyTasks{Limit: limit, Current: have, Adding: n}
 	}
-	return ""
+	return nil
 }
 
 // leased returns the task that a lease is in force for.
@@ -247,8 +270,8 @@ func (st *step) taskSucceeded(in *TaskSucceeded) error {
 	}
 	blocks, n := st.subtasks(in)
 	if n > 0 {
-		if why := st.room(a, n); why != "" {
-			st.fail(a, t, Value{Map: params.Of("message", why+" (task limit exceeded)", "stacktrace", "")})
+		if err := st.s.room(a.size, n); err != nil {
+			st.fail(a, t, Value{Map: params.Of("message", err.Error()+" (task limit exceeded)", "stacktrace", "")})
 			return nil
 		}
 	}
@@ -310,10 +333,8 @@ func (st *step) again(a *Attempt, t *Task, r Retry) {
 // fail ends an operator that failed for good, after its `_error` has run.
 func (st *step) fail(a *Attempt, t *Task, failure Value) {
 	e := TaskMoved{By: Failing, To: Error, Failure: &failure}
-	if blocks, note := st.errorBlock(a, t); blocks != nil {
-		e.To, e.Blocks = Planned, blocks
-	} else {
-		e.Note = note
+	if e.Blocks, e.Note = st.errorBlock(a, t); len(e.Blocks) > 0 {
+		e.To = Planned
 	}
 	st.move(a, t, e)
 }
@@ -325,8 +346,8 @@ func (st *step) errorBlock(a *Attempt, t *Task) (blocks []Insert, note string) {
 	if tree == nil {
 		return nil, ""
 	}
-	if why := st.room(a, len(tree.Nodes)); why != "" {
-		return nil, "_error is not run: " + why
+	if err := st.s.room(a.size, len(tree.Nodes)); err != nil {
+		return nil, "_error is not run: " + err.Error()
 	}
 	return []Insert{{Base: st.s.last.Task + 1, Kind: ErrorBlock}}, ""
 }
@@ -357,10 +378,8 @@ func (st *step) groupEvaluated(in *GroupEvaluated) error {
 		return nil
 	}
 	e := TaskMoved{By: Evaluated, To: GroupError, Failure: in.Failure}
-	if blocks, note := st.errorBlock(a, t); blocks != nil {
-		e.To, e.Blocks = Planned, blocks
-	} else {
-		e.Note = note
+	if e.Blocks, e.Note = st.failureBlocks(a, t); len(e.Blocks) > 0 {
+		e.To = Planned
 	}
 	st.move(a, t, e)
 	return nil
