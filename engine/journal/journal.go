@@ -75,7 +75,8 @@ type Journal struct {
 	buf   []byte // the batch being written
 }
 
-// Open recovers the journal of a data directory, making it if there is none, and locks it until Close. When it returns, all that it found
+// Open recovers the journal of a data directory, making it if there is none, and locks it until Close, or until nothing refers to the
+// Journal any more: its user keeps it for as long as the lock is to protect anything in the directory. When it returns, all that it found
 // is durable, a torn tail is cut off, and what crashes left behind is removed. Damage is a *CorruptError, a newer version a
 // *VersionError, a running agent a *LockedError; none of them changes a file.
 func Open(fsys FS, options Options) (_ *Journal, _ *Recovery, err error) {

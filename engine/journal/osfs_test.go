@@ -3,12 +3,14 @@ package journal_test
 import (
 	"bufio"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"gitdag/engine/journal"
@@ -19,14 +21,22 @@ const holderEnv = "JOURNAL_TEST_HOLD"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(holderEnv); dir != "" {
-		if _, _, err := journal.Open(journal.OSFS(dir), small); err != nil {
-			os.Stdout.WriteString(err.Error() + "\n")
-			os.Exit(1)
-		}
-		os.Stdout.WriteString("open\n")
-		select {}
+		os.Exit(hold(dir))
 	}
 	os.Exit(m.Run())
+}
+
+// hold keeps the journal open until standard input ends, which is when the test has gone.
+func hold(dir string) int {
+	j, _, err := journal.Open(journal.OSFS(dir), small)
+	if err != nil {
+		_, _ = os.Stdout.WriteString(err.Error() + "\n")
+		return 1
+	}
+	_, _ = os.Stdout.WriteString("open\n")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	_ = j.Close() // and not before: the lock goes with a journal that nothing refers to any more
+	return 0
 }
 
 // TestOnDisk does on a real file system what the crash matrix does in memory.
@@ -109,6 +119,11 @@ func TestLockOfAnotherProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	in, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = in.Close() }()
 	if err := holder.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +142,9 @@ func TestLockOfAnotherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = holder.Wait()
+	if status, ok := holder.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("holder ended with %v, want it to live until it is killed", holder.ProcessState)
+	}
 	open(t, journal.OSFS(dir), small)
 }
 
