@@ -18,7 +18,10 @@ import (
 // Deployment is all that a source has live from now on. Git, a pushed archive
 // and a directory are sources alike.
 type Deployment struct {
-	Repo   string
+	Repo string
+	// Scope is what the source says it has read; it comes back with the
+	// repository's state.
+	Scope  string
 	Commit flow.Commit
 	// Kept names the projects that stay as they are; what is neither kept nor
 	// listed is removed.
@@ -63,7 +66,7 @@ func (e *Engine) Deploy(ctx context.Context, d *Deployment) error {
 
 // withoutTaken moves a project whose name is taken to the rejected ones.
 func withoutTaken(m *flow.Manifest, taken *flow.NameTaken) *flow.Manifest {
-	n := &flow.Manifest{Repo: m.Repo, Commit: m.Commit, Kept: m.Kept, Rejected: m.Rejected}
+	n := &flow.Manifest{Repo: m.Repo, Scope: m.Scope, Commit: m.Commit, Kept: m.Kept, Rejected: m.Rejected}
 	for _, p := range m.Projects {
 		if p.Name != taken.Project {
 			n.Projects = append(n.Projects, p)
@@ -79,7 +82,7 @@ func withoutTaken(m *flow.Manifest, taken *flow.NameTaken) *flow.Manifest {
 // manifest writes the definitions of a deployment's workflows and returns what
 // names them. Few syncs make all of them durable.
 func (e *Engine) manifest(d *Deployment) (*flow.Manifest, error) {
-	m := &flow.Manifest{Repo: d.Repo, Commit: d.Commit, Kept: d.Kept, Rejected: d.Rejected}
+	m := &flow.Manifest{Repo: d.Repo, Scope: d.Scope, Commit: d.Commit, Kept: d.Kept, Rejected: d.Rejected}
 	refs, err := e.putDefinitions(d)
 	if err != nil {
 		return nil, err

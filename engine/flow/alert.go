@@ -7,13 +7,15 @@ import (
 
 // The kinds of alerts.
 const (
-	AlertFailed    = "attempt_failed"
-	AlertRecovered = "attempt_recovered"
-	AlertSLAMissed = "sla_missed"
-	AlertRejected  = "rejected"
-	AlertSkipped   = "ticks_skipped"
-	AlertSchedule  = "schedule_failed"
-	AlertMessage   = "message"
+	AlertFailed        = "attempt_failed"
+	AlertRecovered     = "attempt_recovered"
+	AlertSLAMissed     = "sla_missed"
+	AlertRejected      = "rejected"
+	AlertSkipped       = "ticks_skipped"
+	AlertSchedule      = "schedule_failed"
+	AlertMessage       = "message"
+	AlertSyncFailed    = "sync_failed"
+	AlertSyncRecovered = "sync_recovered"
 )
 
 // Alert is what there is to tell, with all that its text needs: the attempt
@@ -134,6 +136,14 @@ func (st *step) offerNext(incident string) {
 func (s *State) applyAlertRaised(e *AlertRaised) {
 	s.alerts[e.ID] = &Pending{ID: e.ID, Alert: e.Alert, RaisedAt: e.At.time()}
 	s.last.Alert = max(s.last.Alert, e.ID)
+	if e.Alert.Kind == AlertSyncFailed || e.Alert.Kind == AlertSyncRecovered {
+		repo := s.repos[e.Alert.Repo]
+		if repo == nil {
+			repo = &Repo{Name: e.Alert.Repo}
+			s.repos[repo.Name] = repo
+		}
+		repo.Failing = e.Alert.Kind == AlertSyncFailed
+	}
 }
 
 func (s *State) applyAlertDelayed(e *AlertDelayed) {

@@ -11,6 +11,7 @@ type Manifest struct {
 	// Ref names the object that holds the encoded manifest.
 	Ref    string `json:"-"`
 	Repo   string
+	Scope  string `json:",omitempty"`
 	Commit Commit
 	// Kept names the projects that stay as they are: unchanged ones, and
 	// rejected ones that have a last good revision. What is neither kept nor
@@ -126,7 +127,7 @@ func (s *State) applyDeployed(e *Deployed) {
 		repo = &Repo{Name: m.Repo}
 		s.repos[m.Repo] = repo
 	}
-	repo.Commit, repo.At = m.Commit, at
+	repo.Scope, repo.Commit, repo.At = m.Scope, m.Commit, at
 	repo.Rejected = mergeRejections(repo.Rejected, m.Rejected, at)
 
 	stays := make(map[string]bool, len(m.Kept)+len(m.Projects))

@@ -98,6 +98,7 @@ type Commit struct {
 // Repo is a source of projects and what it last deployed.
 type Repo struct {
 	Name     string
+	Scope    string // what the source says it has read: opaque here
 	Commit   Commit
 	At       time.Time
 	Rejected []Rejection
