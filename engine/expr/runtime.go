@@ -1,0 +1,259 @@
+package expr
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dop251/goja"
+	"github.com/dop251/goja/parser"
+)
+
+//go:embed prelude.js
+var preludeSource string
+
+//go:embed moment/moment.min.js
+var momentSource string
+
+const (
+	maxCalls     = 1000    // depth of JavaScript calls
+	maxItems     = 1000000 // of arrays that built-in functions work on
+	maxChars     = 4 << 20 // of texts that built-in functions work on or make
+	lengthMethod = "__length"
+)
+
+// Kinds of runtimes: loading moment.js takes most of the time that starting one takes.
+const (
+	plain = iota
+	withMoment
+)
+
+// A runtime is a JavaScript global environment: ECMAScript 5, with the workflow's time zone, Java's string methods and
+// frozen builtins. It serves one task, one text at a time.
+type runtime struct {
+	vm      *goja.Runtime
+	zone    *time.Location
+	scope   *scope
+	this    *goja.Object // scope, as JavaScript sees it
+	globals int          // how many names the global object has when nothing is assigned
+	stopped atomic.Bool  // the watch has interrupted
+
+	builtinDate goja.Value // the engine's own
+	builtinEval goja.Value
+	evaluator   goja.Value // function (eval, code): evaluates code in the scope
+}
+
+// A builder makes runtimes. It compiles the libraries when the first runtime needs them.
+type builder struct {
+	prelude func() *goja.Program
+	moment  func() *goja.Program
+}
+
+func newBuilder() *builder {
+	return &builder{prelude: library("prelude.js", &preludeSource), moment: library("moment.js", &momentSource)}
+}
+
+func library(name string, source *string) func() *goja.Program {
+	return sync.OnceValue(func() *goja.Program { return goja.MustCompile(name, *source, false) })
+}
+
+func (b *builder) build(kind int) *runtime {
+	vm := goja.New()
+	vm.SetMaxCallStackSize(maxCalls)
+	vm.SetParserOptions(parser.WithDisableSourceMaps)
+	r := &runtime{vm: vm, zone: time.UTC}
+	r.scope = &scope{vm: vm, values: map[string]goja.Value{}, deleted: map[string]bool{}}
+	r.this = vm.NewDynamicObject(r.scope)
+	r.builtinDate, r.builtinEval = vm.Get("Date"), vm.Get("eval")
+	evaluator, err := vm.RunString("(function(eval, code) { with (this) { return eval(code) } })")
+	must(err)
+	r.evaluator = evaluator
+	setup, err := vm.RunProgram(b.prelude())
+	must(err)
+	call, _ := goja.AssertFunction(setup)
+	_, err = call(goja.Undefined(), r.natives())
+	must(err)
+	r.trim()
+	if kind == withMoment {
+		_, err = vm.RunProgram(b.moment())
+		must(err)
+	}
+	r.freeze()
+	r.globals = len(vm.GlobalObject().GetOwnPropertyNames())
+	return r
+}
+
+// must stops at a defect of the embedded libraries, which no input can cause.
+func must(err error) {
+	if err != nil {
+		panic("expr: " + err.Error())
+	}
+}
+
+// reset forgets what a text has assigned. It returns false if that was not possible.
+func (r *runtime) reset() bool {
+	r.scope.reset()
+	global := r.vm.GlobalObject()
+	names := global.GetOwnPropertyNames()
+	if len(names) == r.globals {
+		return true
+	}
+	for _, name := range names[r.globals:] {
+		if err := global.Delete(name); err != nil {
+			return false
+		}
+	}
+	return len(global.GetOwnPropertyNames()) == r.globals
+}
+
+// es5 names what the objects of ECMAScript 5 have; the rest of what the engine offers is removed, so that a workflow
+// which works here works in Digdag.
+func es5() map[string]string {
+	return map[string]string{
+		"Object": "length name prototype getPrototypeOf getOwnPropertyDescriptor getOwnPropertyNames create defineProperty" +
+			" defineProperties seal freeze preventExtensions isSealed isFrozen isExtensible keys",
+		"Function":           "length name prototype",
+		"Function.prototype": "length name constructor toString apply call bind",
+		"Array":              "length name prototype isArray",
+		"Array.prototype": "length constructor toString toLocaleString concat join pop push reverse shift slice sort splice unshift" +
+			" indexOf lastIndexOf every some forEach map filter reduce reduceRight",
+		"String": "length name prototype fromCharCode",
+		"String.prototype": "length constructor toString valueOf charAt charCodeAt concat indexOf lastIndexOf localeCompare match" +
+			" replace search slice split substring toLowerCase toLocaleLowerCase toUpperCase toLocaleUpperCase trim substr" +
+			" replaceAll replaceFirst matches contains equals equalsIgnoreCase isEmpty" +
+			" anchor big blink bold fixed fontcolor fontsize italics link small strike sub sup",
+		"Number": "length name prototype MAX_VALUE MIN_VALUE NaN NEGATIVE_INFINITY POSITIVE_INFINITY" +
+			" EPSILON MAX_SAFE_INTEGER MIN_SAFE_INTEGER", // these three cannot be removed
+		"Number.prototype": "constructor toString toLocaleString valueOf toFixed toExponential toPrecision",
+		"Math": "E LN10 LN2 LOG2E LOG10E PI SQRT1_2 SQRT2 abs acos asin atan atan2 ceil cos exp floor log max min pow random" +
+			" round sin sqrt tan",
+		"JSON": "parse stringify",
+		"RegExp.prototype": "constructor exec test toString source global ignoreCase multiline lastIndex" +
+			" flags unicode sticky", // which the engine's own replace and split need
+	}
+}
+
+// globalNames are the global names of ECMAScript 5, print (which emits nothing) and moment.
+func globalNames() []string {
+	return strings.Fields("Object Function Array String Boolean Number Date RegExp Error EvalError RangeError ReferenceError" +
+		" SyntaxError TypeError URIError Math JSON NaN Infinity undefined parseInt parseFloat isNaN isFinite decodeURI" +
+		" decodeURIComponent encodeURI encodeURIComponent escape unescape eval print moment")
+}
+
+func (r *runtime) object(path string) *goja.Object {
+	object := r.vm.GlobalObject()
+	for name := range strings.SplitSeq(path, ".") {
+		object = object.Get(name).(*goja.Object)
+	}
+	return object
+}
+
+// trim removes what ECMAScript 5 does not have.
+func (r *runtime) trim() {
+	for path, names := range es5() {
+		keep(r.object(path), strings.Fields(names))
+	}
+	keep(r.vm.GlobalObject(), globalNames())
+}
+
+func keep(object *goja.Object, names []string) {
+	for _, name := range object.GetOwnPropertyNames() {
+		if !slices.Contains(names, name) {
+			must(object.Delete(name))
+		}
+	}
+}
+
+// freeze makes the builtins and the names of the global object unchangeable. RegExp.prototype is only closed: the engine
+// falls back to slow, backtracking matching once any of its members is redefined; and a text that assigns to a member
+// uses its runtime up.
+func (r *runtime) freeze() {
+	global := r.vm.GlobalObject()
+	freeze, _ := goja.AssertFunction(r.object("Object").Get("freeze"))
+	closeObject, _ := goja.AssertFunction(r.object("Object").Get("preventExtensions"))
+	patterns := r.object("RegExp.prototype")
+	for _, name := range global.GetOwnPropertyNames() {
+		object, ok := global.Get(name).(*goja.Object)
+		if !ok {
+			continue
+		}
+		for _, inner := range []string{"prototype", "fn", "duration"} {
+			part, ok := object.Get(inner).(*goja.Object)
+			if !ok {
+				continue
+			}
+			apply := freeze
+			if part == patterns {
+				apply = closeObject
+			}
+			_, err := apply(goja.Undefined(), part)
+			must(err)
+		}
+		_, err := freeze(goja.Undefined(), object)
+		must(err)
+		must(global.DefineDataProperty(name, object, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE))
+	}
+}
+
+// A pool keeps runtimes ready. One goroutine a kind builds them; close ends both and waits.
+type pool struct {
+	builder *builder
+	ready   [2]chan *runtime
+	warm    func() // starts the goroutines, once
+	stop    chan struct{}
+	close   func()
+}
+
+func newPool(size int) *pool {
+	p := &pool{builder: newBuilder(), stop: make(chan struct{})}
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	closed, started := false, false
+	p.warm = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if closed || started || size == 0 {
+			return
+		}
+		started = true
+		for kind := range p.ready {
+			running.Go(func() { p.fill(kind) })
+		}
+	}
+	for kind := range p.ready {
+		p.ready[kind] = make(chan *runtime, max(size-1, 0)) // fill holds one more
+	}
+	p.close = func() {
+		mu.Lock()
+		if !closed {
+			closed = true
+			close(p.stop)
+		}
+		mu.Unlock()
+		running.Wait()
+	}
+	return p
+}
+
+func (p *pool) fill(kind int) {
+	for {
+		select {
+		case p.ready[kind] <- p.builder.build(kind):
+		case <-p.stop:
+			return
+		}
+	}
+}
+
+func (p *pool) take(kind int) *runtime {
+	p.warm()
+	select {
+	case r := <-p.ready[kind]:
+		return r
+	default:
+		return p.builder.build(kind)
+	}
+}
