@@ -22,6 +22,8 @@ const (
 // may be gone when it is sent.
 type Alert struct {
 	Kind string
+	// At is when it happened.
+	At time.Time
 	// Incident joins alerts about one thing; those of one incident are sent in
 	// order.
 	Incident string
@@ -34,6 +36,7 @@ type Alert struct {
 	Timezone    string        `json:",omitempty"`
 	Attempt     uint64        `json:",omitempty"`
 	Task        string        `json:",omitempty"` // full name of the task that failed
+	TaskID      uint64        `json:",omitempty"`
 	Message     string        `json:",omitempty"`
 	Revision    string        `json:",omitempty"`
 	Commit      Commit        `json:",omitzero"`
@@ -67,6 +70,7 @@ var ErrNoAlert = errors.New("no such alert is pending")
 // is still on its way.
 func (st *step) raise(a Alert) {
 	id := st.s.last.Alert + 1
+	a.At = st.now.time()
 	st.emit(&AlertRaised{ID: id, At: st.now, Alert: a})
 	st.offer(st.s.alerts[id])
 }

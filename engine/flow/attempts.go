@@ -181,7 +181,7 @@ func (st *step) attemptOver(a *Attempt) {
 	case !a.Succeeded && !a.Killed:
 		failed := root.FailedTask()
 		alert := st.about(a, AlertFailed)
-		alert.Task, alert.Message = failed.FullName(), failed.message()
+		alert.Task, alert.TaskID, alert.Message = failed.FullName(), failed.ID(), failed.message()
 		alert.Failures, alert.Since, alert.SinceRev = after.Failures, after.Since, after.Revision
 		st.raise(alert)
 	}
