@@ -14,7 +14,7 @@ type gitRemote struct {
 	url      remoteURL
 	http     *httpLister // nil for other kinds
 	child    child
-	slots    chan struct{} // shared by all repositories: children at a time
+	slots    chan struct{} // shared by all repositories: fetches at a time
 	depth    int
 	limits   Limits
 	timeouts Timeouts
@@ -37,20 +37,18 @@ func (g *gitRemote) List(ctx context.Context) (Tip, error) {
 	if fullCommit.MatchString(g.repo.Ref) {
 		return Tip{Commit: g.repo.Ref}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.timeouts.List)
-	defer cancel()
 	switch g.url.kind {
 	case kindLocal:
 		return listLocal(g.repo)
 	case kindHTTP:
-		tip, err := g.http.list(ctx, g.repo.Ref)
+		tip, err := g.listHTTP(ctx)
 		if err == nil || !errors.Is(err, errNoV2) {
 			return tip, err
 		}
 	}
 	req := g.request(opList, g.timeouts.List)
-	req.Idle = min(req.Idle, g.timeouts.List)
-	res, err := g.run(ctx, req, nil)
+	req.Idle = min(req.Idle, g.timeouts.List*2/3) // so that the child can say which wait it was
+	res, err := g.child.run(ctx, req, nil)
 	if err != nil {
 		return Tip{}, err
 	}
@@ -60,11 +58,23 @@ func (g *gitRemote) List(ctx context.Context) (Tip, error) {
 	return *res.Tip, nil
 }
 
+func (g *gitRemote) listHTTP(ctx context.Context) (Tip, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.timeouts.List)
+	defer cancel()
+	return g.http.list(ctx, g.repo.Ref)
+}
+
 // Fetch implements Remote.
 func (g *gitRemote) Fetch(ctx context.Context, q Query) (Fetched, error) {
 	req := g.request(opFetch, g.timeouts.Fetch)
 	req.Query = wireQuery{Work: q.Work, Checkouts: q.Checkouts, Commit: q.Commit, Live: q.Live, Restore: q.Restore}
-	res, err := g.run(ctx, req, q.Phase)
+	select {
+	case g.slots <- struct{}{}:
+		defer func() { <-g.slots }()
+	case <-ctx.Done():
+		return Fetched{}, fmt.Errorf("wait for another fetch: %w", ctx.Err())
+	}
+	res, err := g.child.run(ctx, req, q.Phase)
 	if err != nil {
 		return Fetched{}, err
 	}
@@ -78,16 +88,6 @@ func (g *gitRemote) request(op string, total time.Duration) request {
 	r := request{Op: op, Repo: g.repo, Idle: g.timeouts.Idle, Total: total, Depth: g.depth, Limits: g.limits}
 	r.Bearer = g.http != nil && g.http.bearer
 	return r
-}
-
-func (g *gitRemote) run(ctx context.Context, req request, phase func(string)) (answer, error) {
-	select {
-	case g.slots <- struct{}{}:
-		defer func() { <-g.slots }()
-	case <-ctx.Done():
-		return answer{}, fmt.Errorf("wait for another fetch: %w", ctx.Err())
-	}
-	return g.child.run(ctx, req, phase)
 }
 
 func (g *gitRemote) close() {

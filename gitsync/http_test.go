@@ -277,7 +277,7 @@ func TestSilentServers(t *testing.T) {
 	}()
 	key, known := sshFiles(t, l.Addr().String())
 	short := func(o *Options) {
-		o.Timeouts = Timeouts{List: 700 * time.Millisecond, Idle: 500 * time.Millisecond, Fetch: time.Second}
+		o.Timeouts = Timeouts{List: 900 * time.Millisecond, Idle: 500 * time.Millisecond, Fetch: time.Second}
 	}
 	for name, repo := range map[string]Repo{
 		"http": {URL: "http://" + l.Addr().String() + "/flows.git"},

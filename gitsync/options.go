@@ -20,7 +20,7 @@ type Options struct {
 	AlertAfter time.Duration // default 10m
 	Memory     int64         // bytes that a fetching child may use; default 512 MB
 	Depth      int           // commits that are fetched; default 50
-	Fetches    int           // children at a time; default 2
+	Fetches    int           // fetches at a time; default 2
 	Revisions  int           // unused checkouts that are kept for each project; default 10
 	Limits     Limits
 	Timeouts   Timeouts

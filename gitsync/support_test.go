@@ -155,8 +155,12 @@ func (r *testRepo) commitTree(tree plumbing.Hash, subject string, parents ...plu
 	return h
 }
 
+// setRef is atomic, as with git: go-git writes references in place.
 func (r *testRepo) setRef(name string, h plumbing.Hash) {
-	must(r.t, r.s.SetReference(plumbing.NewHashReference(plumbing.ReferenceName(name), h)))
+	p := filepath.Join(r.dir, name)
+	must(r.t, os.MkdirAll(filepath.Dir(p), 0o755))
+	must(r.t, os.WriteFile(p+".new", []byte(h.String()+"\n"), 0o644))
+	must(r.t, os.Rename(p+".new", p))
 }
 
 func (r *testRepo) head() plumbing.Hash {
@@ -462,4 +466,21 @@ func messages(d Deployment) string {
 		}
 	}
 	return b.String()
+}
+
+// replaceTop is the tree of main with another folder of that name.
+func (r *testRepo) replaceTop(name string, tree plumbing.Hash) plumbing.Hash {
+	r.t.Helper()
+	c, err := object.GetCommit(r.s, r.head())
+	must(r.t, err)
+	t, err := object.GetTree(r.s, c.TreeHash)
+	must(r.t, err)
+	var entries []entry
+	for _, e := range t.Entries {
+		if e.Name == name {
+			e.Hash = tree
+		}
+		entries = append(entries, entry{e.Mode, e.Name, e.Hash})
+	}
+	return r.tree(entries...)
 }
