@@ -275,7 +275,6 @@ func TestCancelEndsTheGroup(t *testing.T) {
 		{"deaf", "exec 9>$F; trap '' TERM; echo up; while :; do sleep 1000; done", 100 * time.Millisecond, command.Exit{Code: 137, Signal: syscall.SIGKILL}},
 		{"deaf grandchild", "exec 9>$F; (trap '' TERM; echo up; while :; do sleep 1000; done) & wait", 100 * time.Millisecond, command.Exit{Code: 143, Signal: syscall.SIGTERM}},
 		{"slow grandchild", "exec 9>$F; (trap 'sleep 0.3; exit' TERM; echo up; while :; do sleep 0.05; done) & wait", time.Minute, command.Exit{Code: 143, Signal: syscall.SIGTERM}},
-		{"stopped", "exec 9>$F; echo up; kill -STOP $$", 100 * time.Millisecond, command.Exit{Code: 137, Signal: syscall.SIGKILL}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
