@@ -239,10 +239,7 @@ func (st *step) boot() {
 	}
 	s.turns, s.running = nil, s.countRunning()
 	for _, a := range s.Attempts() {
-		a.ready, a.queued = nil, false
-		for t := range a.Tasks {
-			st.reboot(a, t)
-		}
+		st.reboot(a)
 	}
 	s.resetTimers()
 	st.rearm()
@@ -252,17 +249,24 @@ func (st *step) boot() {
 	}
 }
 
-// reboot puts a task back where it can go on.
-func (st *step) reboot(a *Attempt, t *Task) {
-	switch {
-	case t.state == Running && t.Canceling():
-		st.move(a, t, TaskMoved{By: Killed, To: Canceled})
-	case t.state == Running:
-		st.move(a, t, TaskMoved{By: Lost, To: Ready})
-	case t.state == Ready && !t.Node().Group:
-		a.ready = append(a.ready, t.ID())
-		st.s.enqueue(a)
+// reboot puts the tasks of an attempt back where they can go on: those that
+// ran before those that have yet to.
+func (st *step) reboot(a *Attempt) {
+	a.ready, a.queued = nil, false
+	var ready []uint64
+	for t := range a.Tasks {
+		switch {
+		case t.state == Running && t.Canceling():
+			st.move(a, t, TaskMoved{By: Killed, To: Canceled})
+		case t.state == Running:
+			st.emit(&TaskMoved{At: st.now, Attempt: a.ID, Task: t.ID(), By: Lost, To: Ready})
+			a.ready = append(a.ready, t.ID())
+		case t.state == Ready && !t.Node().Group:
+			ready = append(ready, t.ID())
+		}
 	}
+	a.ready = append(a.ready, ready...)
+	st.s.enqueue(a)
 }
 
 // resetTimers works out all reminders afresh.

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -57,6 +58,7 @@ func (c *call) project(m *Manifest, name string, workflows []*outline) ManifestP
 		}
 		p.Workflows = append(p.Workflows, w)
 	}
+	slices.SortFunc(p.Workflows, func(a, b ManifestWorkflow) int { return strings.Compare(a.Name, b.Name) })
 	return p
 }
 

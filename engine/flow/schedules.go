@@ -119,7 +119,10 @@ func (st *step) tickReady(in *TickReady) error {
 		st.rearmSchedule(sched)
 		return nil
 	}
-	moved.Last = stampOf(tick.Session)
+	if moved.Last = stampOf(tick.Session); fromBacklog {
+		// Behind a tick that came due meanwhile it is not the last session.
+		moved.Last = max(moved.Last, stampOf(sched.Last))
+	}
 	st.emit(moved)
 	if st.s.conflict(w, in.Session, "", in.Past) == nil {
 		st.begin(w, in.Session, in.UUID, in.Past, in.Tree, AttemptFacts{
@@ -192,12 +195,12 @@ func (st *step) tickFailed(in *TickFailed) error {
 // putOff has a tick that cannot be started tried again later.
 func (st *step) putOff(sched *Schedule, session time.Time, why string) {
 	next, backlog := sched.Next, []TickFacts(nil)
-	later := st.now.time().Add(tickRetry)
+	again := st.now.time().Add(tickRetry)
 	if len(sched.Backlog) > 0 && sched.Backlog[0].Session.Equal(session) {
 		backlog = slices.Clone(sched.Backlog)
-		backlog[0].Run = later
+		backlog[0].Run = again
 	} else {
-		next.Run = later
+		next.Run = again
 	}
 	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: next, Backlog: backlog})
 	st.raise(st.aboutSchedule(sched, AlertSchedule, why))
