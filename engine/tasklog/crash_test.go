@@ -113,6 +113,9 @@ func TestEveryCut(t *testing.T) {
 				t.Errorf("cut at %d: log %s is %q, want %q", cut, key, text, want[key])
 			}
 		}
+		if cut%8 != 0 { // the rest makes many files
+			continue
+		}
 		w := next.begin(99, 1)
 		next.write(w, "new ")
 		next.command(w, "printf log")
