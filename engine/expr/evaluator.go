@@ -54,37 +54,35 @@ func (e *Error) Error() string {
 // in order, and a text sees Outer overlaid with the keys of its own object that are finished (L19). What stands under
 // _do and _else_do is returned as it is. The error is an *Error, or the context's.
 func (e *Evaluator) Evaluate(ctx context.Context, scope Scope) (*params.Map, error) {
-	s := e.session(ctx, scope.Outer, scope.Zone)
-	return s.object(params.Merge(scope.Outer, scope.Local))
+	return e.session(scope.Outer, scope.Zone).object(ctx, params.Merge(scope.Outer, scope.Local))
 }
 
 // Text evaluates the text of a file over vars, whose own texts are seen raw.
 func (e *Evaluator) Text(ctx context.Context, text string, vars *params.Map, zone *time.Location) (string, error) {
-	return e.session(ctx, vars, zone).text(text, nil)
+	return e.session(vars, zone).text(ctx, text, nil)
 }
 
-func (e *Evaluator) session(ctx context.Context, outer *params.Map, zone *time.Location) *session {
+func (e *Evaluator) session(outer *params.Map, zone *time.Location) *session {
 	if zone == nil {
 		zone = time.UTC
 	}
-	return &session{evaluator: e, ctx: ctx, outer: outer, zone: zone}
+	return &session{evaluator: e, outer: outer, zone: zone}
 }
 
 // A session evaluates the texts of one task; its runtimes serve no other.
 type session struct {
 	evaluator *Evaluator
-	ctx       context.Context // ends with the call of Evaluate or Text that made the session
 	outer     *params.Map
 	zone      *time.Location
 	runtimes  [2]*runtime // by kind
 }
 
-func (s *session) object(m *params.Map) (*params.Map, error) {
+func (s *session) object(ctx context.Context, m *params.Map) (*params.Map, error) {
 	built := params.NewMap(m.Len())
 	for key, value := range m.All() {
 		if key != "_do" && key != "_else_do" {
 			var err error
-			if value, err = s.value(value, built); err != nil {
+			if value, err = s.value(ctx, value, built); err != nil {
 				return nil, err
 			}
 		}
@@ -94,17 +92,17 @@ func (s *session) object(m *params.Map) (*params.Map, error) {
 }
 
 // value evaluates v, which stands in the object of which built is finished.
-func (s *session) value(v any, built *params.Map) (any, error) {
+func (s *session) value(ctx context.Context, v any, built *params.Map) (any, error) {
 	switch v := v.(type) {
 	case params.Template:
-		return s.text(string(v), built)
+		return s.text(ctx, string(v), built)
 	case *params.Map:
-		return s.object(v)
+		return s.object(ctx, v)
 	case params.List:
 		out := make(params.List, len(v))
 		for i, item := range v {
 			var err error
-			if out[i], err = s.value(item, built); err != nil {
+			if out[i], err = s.value(ctx, item, built); err != nil {
 				return nil, err
 			}
 		}
@@ -116,11 +114,11 @@ func (s *session) value(v any, built *params.Map) (any, error) {
 // maxResult bounds what one text may grow to.
 const maxResult = 16 << 20
 
-func (s *session) text(text string, built *params.Map) (string, error) {
+func (s *session) text(ctx context.Context, text string, built *params.Map) (string, error) {
 	if !strings.Contains(text, "$") {
 		return text, nil
 	}
-	if err := s.ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	run := execution{session: s, text: text, scope: layers{outer: s.outer, built: built}}
@@ -130,8 +128,8 @@ func (s *session) text(text string, built *params.Map) (string, error) {
 		part := piece.text
 		if piece.code {
 			var err error
-			if part, err = run.evaluate(piece.text); err != nil {
-				return "", s.failure(text, err)
+			if part, err = run.evaluate(ctx, piece.text); err != nil {
+				return "", failure(ctx, text, err)
 			}
 		}
 		if out.Len()+len(part) > maxResult {
@@ -142,8 +140,8 @@ func (s *session) text(text string, built *params.Map) (string, error) {
 	return out.String(), nil
 }
 
-func (s *session) failure(text string, err error) error {
-	if ctxErr := s.ctx.Err(); ctxErr != nil {
+func failure(ctx context.Context, text string, err error) error {
+	if ctxErr := ctx.Err(); ctxErr != nil {
 		return ctxErr
 	}
 	return &Error{Text: text, Reason: err.Error()}

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,7 +19,7 @@ type execution struct {
 	used    bool // the runtime must not serve another text
 }
 
-func (x *execution) evaluate(code string) (string, error) {
+func (x *execution) evaluate(ctx context.Context, code string) (string, error) {
 	if x.runtime == nil {
 		if result, ok := reference(code, x.scope); ok {
 			return result, nil
@@ -29,7 +30,7 @@ func (x *execution) evaluate(code string) (string, error) {
 		return "", err
 	}
 	if x.runtime == nil {
-		x.start()
+		x.start(ctx)
 	}
 	x.used = x.used || compiled.mutates
 	result, err := x.runtime.run(compiled.program)
@@ -41,7 +42,7 @@ func (x *execution) evaluate(code string) (string, error) {
 
 // start takes the session's runtime or a new one. Between texts a runtime carries nothing, so that a text which needs
 // moment.js may have another than the one before.
-func (x *execution) start() {
+func (x *execution) start(ctx context.Context) {
 	s := x.session
 	kind := plain
 	if mentions(x.text, "moment", "eval", "Function", "constructor") {
@@ -53,7 +54,7 @@ func (x *execution) start() {
 	x.runtime = s.runtimes[kind]
 	x.runtime.zone = s.zone
 	x.runtime.scope.layers = x.scope
-	x.watch = watchOver(s.ctx, x.runtime, s.evaluator.options.TimeLimit)
+	x.watch = watchOver(ctx, x.runtime, s.evaluator.options.TimeLimit)
 }
 
 func (x *execution) end() {

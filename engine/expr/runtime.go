@@ -50,10 +50,15 @@ type runtime struct {
 type builder struct {
 	prelude func() *goja.Program
 	moment  func() *goja.Program
+	es5     func() map[string][]string
 }
 
 func newBuilder() *builder {
-	return &builder{prelude: library("prelude.js", &preludeSource), moment: library("moment.js", &momentSource)}
+	return &builder{
+		prelude: library("prelude.js", &preludeSource),
+		moment:  library("moment.js", &momentSource),
+		es5:     sync.OnceValue(es5),
+	}
 }
 
 func library(name string, source *string) func() *goja.Program {
@@ -76,7 +81,7 @@ func (b *builder) build(kind int) *runtime {
 	call, _ := goja.AssertFunction(setup)
 	_, err = call(goja.Undefined(), r.natives())
 	must(err)
-	r.trim()
+	r.trim(b.es5())
 	if kind == withMoment {
 		_, err = vm.RunProgram(b.moment())
 		must(err)
@@ -111,8 +116,9 @@ func (r *runtime) reset() bool {
 
 // es5 names what the objects of ECMAScript 5 have; the rest of what the engine offers is removed, so that a workflow
 // which works here works in Digdag.
-func es5() map[string]string {
-	return map[string]string{
+func es5() map[string][]string {
+	names := map[string][]string{}
+	for path, list := range map[string]string{
 		"Object": "length name prototype getPrototypeOf getOwnPropertyDescriptor getOwnPropertyNames create defineProperty" +
 			" defineProperties seal freeze preventExtensions isSealed isFrozen isExtensible keys",
 		"Function":           "length name prototype",
@@ -133,30 +139,32 @@ func es5() map[string]string {
 		"JSON": "parse stringify",
 		"RegExp.prototype": "constructor exec test toString source global ignoreCase multiline lastIndex" +
 			" flags unicode sticky", // which the engine's own replace and split need
+		// print emits nothing
+		"": "Object Function Array String Boolean Number Date RegExp Error EvalError RangeError ReferenceError SyntaxError" +
+			" TypeError URIError Math JSON NaN Infinity undefined parseInt parseFloat isNaN isFinite decodeURI" +
+			" decodeURIComponent encodeURI encodeURIComponent escape unescape eval print moment",
+	} {
+		names[path] = strings.Fields(list)
 	}
-}
-
-// globalNames are the global names of ECMAScript 5, print (which emits nothing) and moment.
-func globalNames() []string {
-	return strings.Fields("Object Function Array String Boolean Number Date RegExp Error EvalError RangeError ReferenceError" +
-		" SyntaxError TypeError URIError Math JSON NaN Infinity undefined parseInt parseFloat isNaN isFinite decodeURI" +
-		" decodeURIComponent encodeURI encodeURIComponent escape unescape eval print moment")
+	return names
 }
 
 func (r *runtime) object(path string) *goja.Object {
 	object := r.vm.GlobalObject()
-	for name := range strings.SplitSeq(path, ".") {
+	for name := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '.' }) {
 		object = object.Get(name).(*goja.Object)
 	}
 	return object
 }
 
 // trim removes what ECMAScript 5 does not have.
-func (r *runtime) trim() {
-	for path, names := range es5() {
-		keep(r.object(path), strings.Fields(names))
+func (r *runtime) trim(es5 map[string][]string) {
+	for path, names := range es5 {
+		if path != "" {
+			keep(r.object(path), names)
+		}
 	}
-	keep(r.vm.GlobalObject(), globalNames())
+	keep(r.object(""), es5[""]) // last, so that the others are found
 }
 
 func keep(object *goja.Object, names []string) {

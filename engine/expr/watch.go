@@ -17,50 +17,57 @@ const (
 // A watch interrupts an evaluation that takes too long, makes the heap grow too far, or is no longer wanted. The heap
 // is the process's, so the limit is one for accidents, not a quota. Its timer ends with end.
 type watch struct {
-	ctx     context.Context // that of the evaluation which the watch belongs to
 	runtime *runtime
 	limit   time.Duration
 
-	mu    sync.Mutex
-	timer *time.Timer
-	ticks int
-	heap  uint64
-	ended bool
-	err   error
+	mu     sync.Mutex
+	timer  *time.Timer
+	forget func() bool // the context
+	ticks  int
+	heap   uint64
+	ended  bool
+	err    error
 }
 
 func watchOver(ctx context.Context, r *runtime, limit time.Duration) *watch {
-	w := &watch{ctx: ctx, runtime: r, limit: limit}
+	w := &watch{runtime: r, limit: limit}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer = time.AfterFunc(watchEvery, w.tick)
+	w.forget = context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.interrupt(ctx.Err())
+	})
 	return w
 }
 
 func (w *watch) tick() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ended || w.err != nil {
-		return
-	}
 	w.ticks++
 	heap := heapBytes()
 	if w.ticks == 1 {
 		w.heap = heap
 	}
 	switch {
-	case w.ctx.Err() != nil:
-		w.err = w.ctx.Err()
 	case time.Duration(w.ticks)*watchEvery >= w.limit:
-		w.err = fmt.Errorf("RangeError: the evaluation takes longer than %v", w.limit)
+		w.interrupt(fmt.Errorf("RangeError: the evaluation takes longer than %v", w.limit))
 	case heap > w.heap+maxGrowth:
-		w.err = errors.New("RangeError: the evaluation needs more than 256 MiB of memory")
-	default:
+		w.interrupt(errors.New("RangeError: the evaluation needs more than 256 MiB of memory"))
+	case !w.ended && w.err == nil:
 		w.timer.Reset(watchEvery)
+	}
+}
+
+// interrupt stops the evaluation for the first reason that comes up. The caller holds the lock.
+func (w *watch) interrupt(err error) {
+	if w.ended || w.err != nil {
 		return
 	}
+	w.err = err
 	w.runtime.stopped.Store(true)
-	w.runtime.vm.Interrupt(w.err)
+	w.runtime.vm.Interrupt(err)
 }
 
 func heapBytes() uint64 {
@@ -82,5 +89,6 @@ func (w *watch) end() error {
 	defer w.mu.Unlock()
 	w.ended = true
 	w.timer.Stop()
+	w.forget()
 	return w.err
 }

@@ -1,0 +1,19 @@
+package expr
+
+import "testing"
+
+func BenchmarkBuild(b *testing.B) {
+	p := newBuilder()
+	b.ReportAllocs()
+	for b.Loop() {
+		p.build(plain)
+	}
+}
+
+func BenchmarkBuildMoment(b *testing.B) {
+	p := newBuilder()
+	b.ReportAllocs()
+	for b.Loop() {
+		p.build(withMoment)
+	}
+}
