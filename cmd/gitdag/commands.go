@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // commands are the subcommands, one file each.
 func (c *cli) commands() []*cobra.Command {
 	return []*cobra.Command{
+		c.agentCommand(),
 		c.journalCommand(),
 		c.fetchChildCommand(),
 	}

@@ -1,0 +1,299 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"gitdag/engine"
+	"gitdag/engine/command"
+	"gitdag/engine/expr"
+	"gitdag/engine/flow"
+	"gitdag/engine/operator"
+	"gitdag/engine/tasklog"
+	"gitdag/engine/workspace"
+	"gitdag/gitsync"
+	"gitdag/notify"
+)
+
+// Options say what an agent is made of. What has no default must be set.
+type Options struct {
+	Config Config
+	// Self is the binary that children re-execute.
+	Self    string
+	Version string
+	Log     *slog.Logger
+	// Alerts takes alerts where no channel is configured; nil means the log.
+	Alerts notify.Sender
+}
+
+// Agent is a running daemon. Make one with [New].
+type Agent struct {
+	options Options
+	config  Config
+	log     *slog.Logger
+
+	store     *store
+	engine    *engine.Engine
+	syncer    *gitsync.Syncer
+	logs      *tasklog.Store
+	evaluator *expr.Evaluator
+	listener  net.Listener
+	server    *http.Server
+	serving   sync.WaitGroup
+	failed    chan struct{} // closed when the HTTP server has failed
+	failure   error
+	done      chan struct{}
+
+	// teardown ends what has been begun, in the opposite order.
+	teardown []func(context.Context)
+	stopped  sync.Once
+}
+
+// New checks the configuration; nothing is touched before [Agent.Start].
+func New(o Options) (*Agent, error) {
+	a := &Agent{options: o, config: o.Config, log: o.Log, failed: make(chan struct{}), done: make(chan struct{})}
+	if err := a.config.complete(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return a, nil
+}
+
+// Start recovers the data directory and begins to serve, to run and to sync.
+// After an error everything is ended again.
+func (a *Agent) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			a.Stop(context.WithoutCancel(ctx))
+		}
+	}()
+	if err := a.startEngine(ctx); err != nil {
+		return err
+	}
+	if err := a.serve(ctx); err != nil {
+		return err
+	}
+	a.watch()
+	// While tasks drain, requests are still answered.
+	a.defer_(a.stopEngine)
+	a.syncer.Start(ctx)
+	a.defer_(func(context.Context) { a.syncer.Stop() })
+	return nil
+}
+
+// defer_ notes what Stop is to do first.
+func (a *Agent) defer_(f func(context.Context)) { a.teardown = append(a.teardown, f) }
+
+// Stop ends the agent: no more syncs, no new tasks; running tasks may end until
+// ctx is done, or for the configured time; requests are answered to their end.
+// It returns when all is quiet; a second call waits for the first.
+func (a *Agent) Stop(ctx context.Context) {
+	a.stopped.Do(func() {
+		for i := len(a.teardown) - 1; i >= 0; i-- {
+			a.teardown[i](ctx)
+		}
+	})
+}
+
+// Done is closed when the agent has stopped or cannot go on; Err says why.
+func (a *Agent) Done() <-chan struct{} { return a.done }
+
+// watch closes Done when a part of the agent has failed. Stop ends it by
+// stopping the engine.
+func (a *Agent) watch() {
+	a.serving.Add(1)
+	go func() {
+		defer a.serving.Done()
+		defer close(a.done)
+		select {
+		case <-a.engine.Done():
+		case <-a.failed:
+		}
+	}()
+}
+
+// Err returns why the agent cannot go on.
+func (a *Agent) Err() error { return errors.Join(a.engine.Err(), a.failure) }
+
+// Addr returns the address that the agent listens on.
+func (a *Agent) Addr() string { return a.listener.Addr().String() }
+
+// Sync has a repository, or all of them if the name is empty, polled at once.
+func (a *Agent) Sync(repo string) bool { return a.syncer.Trigger(repo) }
+
+// Reload takes over what of a configuration can change while the agent runs.
+func (a *Agent) Reload(ctx context.Context, c Config) error {
+	if err := c.complete(); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if c.Data != a.config.Data || c.Listen != a.config.Listen {
+		a.log.Warn("data and listen change at the next start only")
+	}
+	a.engine.Configure(ctx, flowConfig(&c))
+	a.syncer.Trigger("")
+	return nil
+}
+
+func flowConfig(c *Config) flow.Config {
+	slots := c.Tasks.Max
+	if slots == 0 {
+		slots = max(32, 16*runtime.NumCPU())
+	}
+	return flow.Config{Slots: slots, TasksPerAttempt: c.Limits.TasksPerAttempt}
+}
+
+// startEngine recovers the data directory, ends what a crashed agent has left
+// running, and starts the engine and what it stands on.
+func (a *Agent) startEngine(ctx context.Context) error {
+	c := &a.config
+	var err error
+	if a.store, err = openStore(ctx, c.Data, a.options.Version, flowConfig(c), a.log); err != nil {
+		return err
+	}
+	a.defer_(func(ctx context.Context) {
+		if err := a.store.close(context.WithoutCancel(ctx)); err != nil {
+			a.log.Error("close data directory", "err", err)
+		}
+	})
+	grace := time.Duration(c.Tasks.KillGrace)
+	if err := endSurvivors(ctx, a.store.id, grace, a.log); err != nil {
+		return err
+	}
+	host, _ := os.Hostname()
+	a.logs = tasklog.NewStore(tasklog.Options{
+		Dir: filepath.Join(c.Data, "logs"), Agent: fmt.Sprintf("%d@%s", os.Getpid(), host), MaxBytes: int64(c.Limits.LogBytes),
+	})
+	a.defer_(func(context.Context) {
+		if err := a.logs.Close(); err != nil {
+			a.log.Error("close task logs", "err", err)
+		}
+	})
+	alerts, err := newAlerter(c, a.options.Alerts, a.logs, a.log.With("component", "notify"))
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	operators := operator.NewRegistry(operator.Builtin())
+	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
+	a.defer_(func(context.Context) { a.evaluator.Close() })
+	spaces := &workspaces{store: workspace.NewStore(filepath.Join(c.Data, "workspaces")), log: a.log}
+	a.engine = engine.New(engine.Options{
+		Config: flowConfig(c), State: a.store.state, Follower: a.store.follower,
+		Journal: a.store.journal, Objects: a.store.objects, History: a.store.history,
+		Operators: operators, Workspaces: spaces, Logs: logs{a.logs},
+		Commands: command.Local{Grace: grace}, Secrets: secrets{}, Evaluator: a.evaluator,
+		Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id,
+		Deliver: alerts.deliver, Log: a.log.With("component", "engine"),
+	})
+	if a.syncer, err = a.newSyncer(operators); err != nil {
+		return err
+	}
+	spaces.dir = a.syncer.Dir
+	if err := a.sweepWorkspaces(spaces.store); err != nil {
+		a.log.Warn("left-over workspaces could not be removed", "err", err)
+	}
+	if err := a.engine.Start(ctx); err != nil {
+		return err
+	}
+	a.defer_(a.stopEngine)
+	return nil
+}
+
+// stopEngine lets running tasks end for the configured time, then ends them.
+func (a *Agent) stopEngine(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.config.Drain))
+	defer cancel()
+	a.engine.Stop(ctx)
+}
+
+// endSurvivors ends the processes that a killed agent's tasks have left: their
+// results can no longer be taken, and the tasks run again.
+func endSurvivors(ctx context.Context, id string, grace time.Duration, log *slog.Logger) error {
+	for {
+		found, err := command.Survivors(id)
+		if err != nil {
+			return fmt.Errorf("look for processes of an earlier run: %w", err)
+		}
+		if len(found) == 0 {
+			return nil
+		}
+		log.Warn("processes of tasks outlived the last agent and are ended", "count", len(found))
+		ctx, cancel := context.WithTimeout(ctx, grace+time.Minute)
+		err = command.End(ctx, found, grace)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("end processes of an earlier run: %w", err)
+		}
+	}
+}
+
+// sweepWorkspaces removes what no live attempt uses.
+func (a *Agent) sweepWorkspaces(w *workspace.Store) error {
+	live := map[uint64]bool{}
+	a.engine.View(func(s *flow.State) {
+		for _, attempt := range s.Attempts() {
+			live[attempt.ID] = true
+		}
+	})
+	return w.Sweep(func(attempt uint64) bool { return live[attempt] })
+}
+
+func (a *Agent) newSyncer(operators *operator.Registry) (*gitsync.Syncer, error) {
+	c := &a.config
+	repos := make([]gitsync.Repo, len(c.Repos))
+	for i := range c.Repos {
+		repos[i] = c.Repos[i].gitsync(c.Insecure)
+	}
+	return gitsync.New(gitsync.Options{
+		Repos: repos, Data: c.Data, Self: a.options.Self,
+		Checker: checker{operators}, Target: target{a.engine},
+		Log: a.log.With("component", "gitsync"), Rand: rand.Float64,
+		AlertAfter: time.Duration(c.Sync.AlertAfter), Memory: int64(c.Sync.Memory), Depth: c.Sync.Depth,
+		Limits: gitsync.Limits{
+			FileBytes: int64(c.Limits.ExportFileBytes), ProjectBytes: int64(c.Limits.ExportProjectBytes),
+			Entries: c.Limits.ExportEntries, Depth: c.Limits.ExportDepth,
+		},
+	})
+}
+
+// serve listens and answers requests.
+func (a *Agent) serve(ctx context.Context) error {
+	handler, err := a.handler()
+	if err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	if a.listener, err = lc.Listen(ctx, "tcp", a.config.Listen); err != nil {
+		return fmt.Errorf("listen on %s: %w", a.config.Listen, err)
+	}
+	a.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	a.serving.Add(1)
+	go func() {
+		defer a.serving.Done()
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failure = fmt.Errorf("serve http: %w", err)
+			close(a.failed)
+		}
+	}()
+	a.defer_(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if err := a.server.Shutdown(ctx); err != nil {
+			a.server.Close()
+		}
+		a.serving.Wait()
+	})
+	return nil
+}

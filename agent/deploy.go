@@ -1,0 +1,155 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gitdag/engine"
+	"gitdag/engine/dig"
+	"gitdag/engine/flow"
+	"gitdag/engine/operator"
+	"gitdag/gitsync"
+)
+
+// checker loads and checks a project for the syncs.
+type checker struct{ operators *operator.Registry }
+
+// Check reads the project in dir. A workflow with an error rejects the whole
+// project, which keeps its last good revision (L4).
+func (c checker) Check(_ context.Context, _, dir string) (gitsync.Checked, error) {
+	p, found := dig.Load(dir, dig.Options{Operators: func(name string) bool {
+		_, ok := c.operators.Lookup(name)
+		return ok
+	}})
+	checked := gitsync.Checked{Compiled: p}
+	for _, d := range found {
+		severity := gitsync.Warning
+		if d.Severity == dig.Error {
+			severity = gitsync.Error
+		}
+		text := d.Message
+		if d.Hint != "" {
+			text += "; " + d.Hint
+		}
+		checked.Diagnostics = append(checked.Diagnostics, gitsync.Diagnostic{
+			File: d.File, Line: d.Line, Column: d.Column, Severity: severity, Message: text,
+		})
+	}
+	if p == nil && len(found) == 0 {
+		return checked, errors.New("the project could not be read")
+	}
+	return checked, nil
+}
+
+// target is the engine as the syncs see it.
+type target struct{ engine *engine.Engine }
+
+// Live says what is live of a repository.
+func (t target) Live(_ context.Context, repo string) (gitsync.Live, error) {
+	live := gitsync.Live{Taken: map[string]string{}}
+	t.engine.View(func(s *flow.State) {
+		for _, r := range s.Repos() {
+			if r.Name != repo {
+				continue
+			}
+			live.Commit, live.Scope, live.Since, live.Failing = toGit(r.Commit), r.Scope, r.At, r.Failing
+			for _, j := range r.Rejected {
+				live.Rejected = append(live.Rejected, toRejection(&j))
+			}
+		}
+		for _, p := range s.Projects() {
+			if p.Repo != repo {
+				live.Taken[p.Name] = p.Repo
+				continue
+			}
+			live.Projects = append(live.Projects, gitsync.LiveProject{Path: p.Path, Name: p.Name, Tree: p.Checkout, Revision: p.Revision})
+		}
+	})
+	return live, nil
+}
+
+// Deploy makes one commit live.
+func (t target) Deploy(ctx context.Context, d gitsync.Deployment) error {
+	commit := fromGit(d.Commit)
+	e := &engine.Deployment{Repo: d.Repo, Scope: d.Scope, Commit: commit}
+	for _, p := range d.Kept {
+		e.Kept = append(e.Kept, p.Name)
+	}
+	for i := range d.Projects {
+		p := &d.Projects[i]
+		content, ok := p.Compiled.(*dig.Project)
+		if !ok {
+			return fmt.Errorf("project %s was not checked", p.Name)
+		}
+		e.Projects = append(e.Projects, engine.Project{
+			Name: p.Name, Path: p.Path, Tree: p.Tree, Checkout: p.Tree, Revision: p.Revision,
+			Commit: commit, Content: content,
+		})
+	}
+	for i := range d.Rejected {
+		r := &d.Rejected[i]
+		rejection := flow.Rejection{Project: r.Name, Path: r.Path, Commit: commit}
+		if rejection.Project == "" {
+			rejection.Project = r.Path
+		}
+		for _, diag := range r.Diagnostics {
+			if diag.Severity == gitsync.Error {
+				rejection.Reasons = append(rejection.Reasons, diag.String())
+			}
+		}
+		e.Rejected = append(e.Rejected, rejection)
+	}
+	return t.engine.Deploy(ctx, e)
+}
+
+// Report has an event told.
+func (t target) Report(ctx context.Context, ev gitsync.Event) error {
+	kind := ""
+	switch ev.Kind {
+	case gitsync.SyncFailed:
+		kind = flow.AlertSyncFailed
+	case gitsync.SyncRecovered:
+		kind = flow.AlertSyncRecovered
+	default:
+		return nil // told by the syncer's own log line
+	}
+	_, err := t.engine.Submit(ctx, &flow.Report{Alert: flow.Alert{
+		Kind: kind, Incident: "sync/" + ev.Repo, Repo: ev.Repo, Message: ev.Err, Since: ev.Since,
+	}})
+	return err
+}
+
+// InUse lists the checkouts that live projects and attempts refer to.
+func (t target) InUse(context.Context) ([]string, error) {
+	used := map[string]bool{}
+	t.engine.View(func(s *flow.State) {
+		for _, p := range s.Projects() {
+			used[p.Checkout] = true
+		}
+		for _, a := range s.Attempts() {
+			used[a.Checkout] = true
+		}
+	})
+	list := make([]string, 0, len(used))
+	for tree := range used {
+		list = append(list, tree)
+	}
+	return list, nil
+}
+
+func fromGit(c gitsync.Commit) flow.Commit {
+	return flow.Commit{ID: c.Hash, Author: c.AuthorName, Email: c.AuthorEmail, Subject: c.Subject, Time: c.Time}
+}
+
+func toGit(c flow.Commit) gitsync.Commit {
+	return gitsync.Commit{Hash: c.ID, AuthorName: c.Author, AuthorEmail: c.Email, Subject: c.Subject, Time: c.Time}
+}
+
+func toRejection(r *flow.Rejection) gitsync.Rejection {
+	j := gitsync.Rejection{Path: r.Path, Name: r.Project}
+	for _, text := range r.Reasons {
+		j.Diagnostics = append(j.Diagnostics, gitsync.Diagnostic{Severity: gitsync.Error, Message: text})
+	}
+	return j
+}

@@ -1,0 +1,63 @@
+package agent
+
+import (
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"gitdag/engine"
+	"gitdag/engine/tasklog"
+	"gitdag/engine/workspace"
+)
+
+// workspaces gives attempts their directories, copied from the checkout of
+// their commit.
+type workspaces struct {
+	store *workspace.Store
+	dir   func(tree string) string // of a checkout
+	log   *slog.Logger
+
+	scratch sync.Map // attempts whose directory for scripts exists
+}
+
+// Make returns the attempt's workspace.
+func (w *workspaces) Make(attempt uint64, checkout string) (string, error) {
+	return w.store.Make(attempt, w.dir(checkout))
+}
+
+// Scratch returns the attempt's directory for scripts: no other attempt shares
+// the workspace, so any place in it will do.
+func (w *workspaces) Scratch(attempt uint64, dir string) (string, error) {
+	if _, ok := w.scratch.Load(attempt); ok {
+		return dir, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	w.scratch.Store(attempt, true)
+	return dir, nil
+}
+
+// Settled removes the workspace of an attempt that succeeded. That of a failed
+// one stays for a look until it expires.
+func (w *workspaces) Settled(attempt uint64, success bool) {
+	w.scratch.Delete(attempt)
+	if !success {
+		return
+	}
+	if err := w.store.Remove(attempt); err != nil {
+		w.log.Warn("a workspace could not be removed; the next start tries again", "attempt", attempt, "err", err)
+	}
+}
+
+// logs gives executions their logs.
+type logs struct{ store *tasklog.Store }
+
+// Begin returns the log of an execution.
+func (l logs) Begin(attempt, task uint64, execution int, fullName string, at time.Time) engine.TaskLog {
+	return l.store.Begin(tasklog.Run{Attempt: attempt, Task: task, Execution: execution, FullName: fullName, Time: at})
+}
+
+// Pack puts the logs of an attempt that is over into one file.
+func (l logs) Pack(attempt uint64) error { return l.store.Pack(attempt) }
