@@ -321,6 +321,36 @@ func TestTruncateBehindASnapshot(t *testing.T) {
 	}
 }
 
+// TestTruncateInFrontOfASnapshot has lost the segments behind a snapshot, but has an old one that the snapshot covers: damage, because what
+// followed the snapshot is not known. The cut goes on behind the snapshot.
+func TestTruncateInFrontOfASnapshot(t *testing.T) {
+	fsys, all := rotated(t)
+	old, _ := fsys.ReadFile(firstSegment)
+	j, _ := open(t, fsys, small)
+	if err := j.Snapshot(8, snapshotOf(all[:8])); err != nil {
+		t.Fatal(err)
+	}
+	_ = j.Close()
+	for _, name := range files(fsys, ".log") {
+		if err := fsys.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fsys.WriteFile(firstSegment, old)
+	_, _, err := journal.Open(fsys, small)
+	want := "journal/0000000000000009.log is damaged at byte 0: the log ends at record 3, in front of the snapshot of record 8"
+	if !errors.As(err, new(*journal.CorruptError)) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	cut, err := journal.Truncate(fsys, journal.TruncateOptions{})
+	if err != nil || cut.Last != 8 {
+		t.Fatalf("got %+v (%v), want last 8", cut, err)
+	}
+	if got := reopened(t, fsys.Crash(journaltest.Cut{})); !slices.Equal(got, all[:8]) {
+		t.Errorf("got %q, want %q", got, all[:8])
+	}
+}
+
 // TestCrashDuringTruncate cuts the power at every operation: the cut is made or can be made again.
 func TestCrashDuringTruncate(t *testing.T) {
 	for n := 1; ; n++ {

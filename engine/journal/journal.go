@@ -168,6 +168,10 @@ func (j *Journal) removeLeftovers(c *contents) error {
 // or because of it, and after a failed sync the kernel shows bytes that it has not written and will not write.
 func (j *Journal) openTail(c *contents) error {
 	s := &c.segs[len(c.segs)-1]
+	if s.last < j.last {
+		// The snapshot covers all of this segment, the torn tail too. Only a segment behind it says that nothing is missing there.
+		return j.newSegment()
+	}
 	f, err := j.fsys.Edit(s.name)
 	if err != nil {
 		return err
@@ -190,8 +194,7 @@ func (j *Journal) openTail(c *contents) error {
 	if err := f.Sync(); err != nil {
 		return syncError(s.name, err)
 	}
-	// A snapshot may cover more than the log holds, when the tail that was cut off was covered by it.
-	j.stale = s.last < j.last || s.head.writer != j.options.Writer || s.head.schema != j.options.Schema
+	j.stale = s.head.writer != j.options.Writer || s.head.schema != j.options.Schema
 	return nil
 }
 

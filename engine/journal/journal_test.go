@@ -496,11 +496,34 @@ func TestSnapshotAheadOfTheLog(t *testing.T) {
 	if r.Last != 3 || r.Torn == nil {
 		t.Errorf("got last %d, torn %v, want 3 and a torn tail", r.Last, r.Torn)
 	}
+	_ = j.Close()
+	j, r = open(t, fsys, small) // nothing was appended in between
+	if r.Last != 3 || r.Torn != nil {
+		t.Errorf("second start: got last %d, torn %v, want 3 and no torn tail", r.Last, r.Torn)
+	}
 	if got := appendRecords(t, j, "d"); got != 4 {
 		t.Errorf("got %d, want 4", got)
 	}
 	if got, want := reopened(t, fsys), []string{"a", "b", "c", "d"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestStartOnAFullDisk starts where no file can be made: what is there is recovered, and only the first new segment needs space.
+func TestStartOnAFullDisk(t *testing.T) {
+	fsys, all := rotated(t)
+	fsys.Hook(func(op journaltest.Op) error {
+		if slices.Contains([]string{"create", "rename", "mkdir"}, op.Kind) && op.Name != "." && op.Name != "journal" {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	j, r := open(t, fsys, journal.Options{Writer: "2.0"})
+	if got, err := state(r); err != nil || !slices.Equal(got, all) {
+		t.Errorf("got %q, want %q (%v)", got, all, err)
+	}
+	if _, err := j.Append(lines("a")); !errors.Is(err, journal.ErrNoSpace) {
+		t.Errorf("got %v, want ErrNoSpace", err)
 	}
 }
 

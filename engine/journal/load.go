@@ -241,7 +241,23 @@ func (c *contents) scan() error {
 			return s.damage(s.problem + ", and another segment follows")
 		}
 	}
-	return nil
+	return c.checkEnd()
+}
+
+// checkEnd finds out that segments behind the snapshot were removed. The log may end in front of the snapshot only because its last batch
+// was torn off after the snapshot had covered it.
+func (c *contents) checkEnd() error {
+	if len(c.segs) == 0 {
+		return nil
+	}
+	s := &c.segs[len(c.segs)-1]
+	if s.last >= c.base() || s.problem != "" {
+		return nil
+	}
+	return &CorruptError{
+		File:   segmentName(c.base() + 1),
+		Reason: fmt.Sprintf("the log ends at record %d, in front of the snapshot of record %d", s.last, c.base()),
+	}
 }
 
 // isNew reports whether there is no journal yet.

@@ -120,8 +120,7 @@ func (c *contents) cut(cut *Cut, o Options) error {
 	if err := c.fsys.SyncDir(journalDir); err != nil {
 		return syncError(journalDir, err)
 	}
-	live := len(c.segSeqs) - c.firstLive - len(dropped)
-	if live > 0 || cut.Damage.Offset > 0 {
+	if n := len(c.segs); n > 0 && c.segs[n-1].last == c.last {
 		return nil
 	}
 	head := header{magic: segmentMagic, format: formatVersion, writer: o.Writer, schema: o.Schema, seq: c.last + 1}
