@@ -115,7 +115,12 @@ type Options struct {
 	// Around runs before and instead of an operator, and may call it; nil calls
 	// it.
 	Around func(ctx context.Context, c *Call, run Runner) (*operator.Result, error)
-	Log    *slog.Logger
+	// Narrate tells people what happened: it is called with the events of each
+	// batch once they are durable and in the state, in order, from one
+	// goroutine, before their effects are performed. It must not keep the state.
+	// Nil writes log lines.
+	Narrate func(s *flow.State, events []flow.Event)
+	Log     *slog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

@@ -86,7 +86,7 @@ func (noSecrets) Secret(_ context.Context, key string) (string, error) {
 	return "", &operator.Error{Message: "Secret not found for key: '" + key + "'", Kind: "secret not found"}
 }
 
-func newRig(t *testing.T, files map[string]string) *rig {
+func newRig(t *testing.T, files map[string]string, adjust ...func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), past: map[uint64]*flow.Record{}, done: make(chan *flow.Record, 100), alerts: make(chan flow.Alert, 100)}
 	for name, text := range files {
@@ -96,7 +96,7 @@ func newRig(t *testing.T, files map[string]string) *rig {
 	}
 	evaluator := expr.New(expr.Options{})
 	t.Cleanup(evaluator.Close)
-	r.e = New(Options{
+	options := Options{
 		Objects: &MemoryObjects{}, History: r, Operators: operator.NewRegistry(operator.Builtin()),
 		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: noSecrets{}, Evaluator: evaluator,
 		Environ: []string{"PATH=" + os.Getenv("PATH")}, DataID: "test",
@@ -105,7 +105,11 @@ func newRig(t *testing.T, files map[string]string) *rig {
 			return Delivery{}
 		},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	}
+	for _, f := range adjust {
+		f(&options)
+	}
+	r.e = New(options)
 	if err := r.e.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,17 @@ import (
 	"gitdag/engine/flow"
 )
 
-// narrate writes one log line for each transition that people want to see.
+// narrate tells what has become durable. The follower goroutine calls it.
 func (e *Engine) narrate(events []flow.Event) {
+	if e.options.Narrate != nil {
+		e.options.Narrate(e.follower, events)
+		return
+	}
+	e.logEvents(events)
+}
+
+// logEvents writes one log line for each transition that people want to see.
+func (e *Engine) logEvents(events []flow.Event) {
 	for _, ev := range events {
 		switch ev := ev.(type) {
 		case *flow.AttemptStarted:

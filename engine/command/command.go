@@ -28,7 +28,8 @@ type Command struct {
 	// Output takes standard output and standard error in the order in which
 	// they are written; nil drops them. The program writes straight into an
 	// *os.File, or into the file of a writer that has a method
-	// File() (*os.File, error); with any other writer a pipe lies between.
+	// File() (*os.File, error); with any other writer, and where File answers
+	// [errors.ErrUnsupported], a pipe lies between.
 	Output io.Writer
 	// Label is what errors call the run; empty means the program's name.
 	Label string

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -143,6 +144,16 @@ func TestOutputToAFileHasNoPipe(t *testing.T) {
 	c.Output = withFile{err: errors.New("no space")}
 	if _, err := (command.Local{}).Run(t.Context(), c); err == nil || err.Error() != "start sh: open its output: no space" {
 		t.Errorf("got error %v", err)
+	}
+}
+
+func TestALogWithoutAFileGetsAPipe(t *testing.T) {
+	t.Parallel()
+	var got strings.Builder
+	c := sh("echo a; echo b >&2")
+	c.Output = withFile{Writer: &got, err: fmt.Errorf("a masked log: %w", errors.ErrUnsupported)}
+	if _, err := (command.Local{}).Run(t.Context(), c); err != nil || got.String() != "a\nb\n" {
+		t.Errorf("got %q, %v, want both lines", got.String(), err)
 	}
 }
 

@@ -19,8 +19,8 @@ type output struct {
 	done  chan error
 }
 
-func openOutput(w io.Writer) (*output, error) {
-	switch w := w.(type) {
+func openOutput(dst io.Writer) (*output, error) {
+	switch w := dst.(type) {
 	case nil:
 		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		return &output{child: null, owned: true}, err
@@ -28,11 +28,18 @@ func openOutput(w io.Writer) (*output, error) {
 		return &output{child: w}, nil
 	case interface{ File() (*os.File, error) }:
 		f, err := w.File()
+		if errors.Is(err, errors.ErrUnsupported) {
+			return openPipe(dst)
+		}
 		return &output{child: f}, err
 	default:
-		r, child, err := os.Pipe()
-		return &output{child: child, owned: true, dst: w, read: r, done: make(chan error, 1)}, err
+		return openPipe(dst)
 	}
+}
+
+func openPipe(dst io.Writer) (*output, error) {
+	r, child, err := os.Pipe()
+	return &output{child: child, owned: true, dst: dst, read: r, done: make(chan error, 1)}, err
 }
 
 // started tells that the program has its end, or that it did not start.

@@ -201,6 +201,9 @@ type (
 		State *params.Map
 		// FullName is the task's name from the root down.
 		FullName string
+		// Repeated tells that the task, or one above it, runs again after a
+		// failure, by its `_retry`.
+		Repeated bool
 		// Leased is when the execution began; Deadline ends it, zero for none.
 		Leased   time.Time
 		Deadline time.Time

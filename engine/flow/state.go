@@ -275,6 +275,9 @@ func (a *Attempt) Tasks(yield func(*Task) bool) {
 	}
 }
 
+// Task returns the attempt's task of an id; nil if there is none.
+func (a *Attempt) Task(id uint64) *Task { return a.task(id) }
+
 // Size returns the number of the attempt's tasks.
 func (a *Attempt) Size() int { return a.size }
 

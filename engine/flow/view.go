@@ -35,7 +35,7 @@ type Level struct {
 func (s *State) dispatch(a *Attempt, t *Task) *Dispatch {
 	d := &Dispatch{
 		Lease: leaseOf(a, t), Node: t.Node(), Kind: t.block.Kind,
-		View: view(a, t), FullName: t.FullName(), Leased: t.updated.time(),
+		View: view(a, t), FullName: t.FullName(), Repeated: t.repeated(), Leased: t.updated.time(),
 	}
 	if t.more != nil {
 		d.State = t.more.state.Map
@@ -48,6 +48,16 @@ func (s *State) dispatch(a *Attempt, t *Task) *Dispatch {
 		d.Deadline = d.Leased.Add(ttl)
 	}
 	return d
+}
+
+// repeated tells whether t runs in a retry, its own or one around it.
+func (t *Task) repeated() bool {
+	for ; t != nil; t = t.Parent() {
+		if t.retries > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *State) evaluate(a *Attempt, t *Task) *EvaluateGroup {

@@ -59,7 +59,8 @@ type Task struct {
 }
 
 // Log takes what a task prints. File gives the file behind it, for a child
-// process to write to directly; what was written before comes first.
+// process to write to directly; what was written before comes first. A log
+// without one answers [errors.ErrUnsupported].
 type Log interface {
 	io.Writer
 	File() (*os.File, error)
