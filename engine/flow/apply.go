@@ -376,7 +376,7 @@ func (t *Task) visible() params.Stores {
 		return p.more.seen
 	}
 	seen, from := params.Stores{}, int32(0)
-	if order.Limit > 0 && n.ordinal >= int32(order.Limit) {
+	if order.Limit > 0 && n.ordinal >= int32(order.Limit) && p.more != nil {
 		seen, from = p.more.seen, p.more.taken
 	}
 	for _, k := range t.block.Tree.predecessors(t.node, from) {

@@ -20,7 +20,7 @@ func Decode(r io.Reader, config Config, objects Objects) (*State, error) {
 	d2 := &stateDecoder{s: s, objects: objects}
 	for line := 1; ; line++ {
 		var l wireLine
-		if err := d.Decode(&l); err == io.EOF {
+		if err := d.Decode(&l); err == io.EOF && line > 1 {
 			break
 		} else if err != nil {
 			return nil, fmt.Errorf("decode state: line %d: %w", line, err)
@@ -33,6 +33,9 @@ func Decode(r io.Reader, config Config, objects Objects) (*State, error) {
 		}
 	}
 	for _, a := range s.attempts {
+		if len(a.blocks) == 0 {
+			return nil, fmt.Errorf("decode state: attempt %d has no tasks", a.ID)
+		}
 		a.rebuild()
 	}
 	s.running = s.countRunning()
@@ -137,22 +140,9 @@ func (d *stateDecoder) block(w *wireBlock) error {
 		return err
 	}
 	in := Insert{Base: w.Base, Kind: BlockKind(kind), Name: w.Name, Tree: t}
-	var b *Block
-	if in.Kind == StaticBlock {
-		b = newBlock(in.Base, StaticBlock, in.Tree, 0, int32(len(in.Tree.Nodes)), nil)
-		a.blocks, a.size, b.at0 = []*Block{b}, len(b.tasks), stamp(w.At)
-		for i := range b.tasks {
-			b.tasks[i].updated = b.at0
-		}
-	} else {
-		owner := a.task(w.Owner)
-		if owner == nil {
-			return fmt.Errorf("block %d: no task %d", w.Base, w.Owner)
-		}
-		b = d.s.insert(a, owner, &in, stamp(w.At))
-		if w.Behind != 0 {
-			b.behind = a.task(w.Behind).block
-		}
+	b, err := d.place(a, &in, w)
+	if err != nil {
+		return fmt.Errorf("block %d: %w", w.Base, err)
 	}
 	for i := range w.Rows {
 		if err := d.row(b, &w.Rows[i]); err != nil {
@@ -162,9 +152,55 @@ func (d *stateDecoder) block(w *wireBlock) error {
 	return nil
 }
 
+// place adds a block to its attempt: the static one first, the others in the
+// order of their ids.
+func (d *stateDecoder) place(a *Attempt, in *Insert, w *wireBlock) (*Block, error) {
+	static := in.Kind == StaticBlock
+	if static != (len(a.blocks) == 0) || in.Base == 0 || in.Base > maxID {
+		return nil, fmt.Errorf("a %s block is out of place", w.Kind)
+	}
+	if static {
+		if in.Tree == nil {
+			return nil, fmt.Errorf("without a tree")
+		}
+		b := newBlock(in.Base, StaticBlock, in.Tree, 0, int32(len(in.Tree.Nodes)), nil)
+		a.blocks, a.size, b.at0 = []*Block{b}, len(b.tasks), stamp(w.At)
+		for i := range b.tasks {
+			b.tasks[i].updated = b.at0
+		}
+		return b, nil
+	}
+	owner := a.task(w.Owner)
+	if owner == nil {
+		return nil, fmt.Errorf("no task %d", w.Owner)
+	}
+	if last := a.blocks[len(a.blocks)-1]; in.Base < last.end() {
+		return nil, fmt.Errorf("its tasks are taken")
+	}
+	if a.grown(owner, in) == nil {
+		return nil, fmt.Errorf("without a tree")
+	}
+	b := d.s.insert(a, owner, in, stamp(w.At))
+	if w.Behind == 0 {
+		return b, nil
+	}
+	sub := a.task(w.Behind)
+	if sub == nil {
+		return nil, fmt.Errorf("no task %d", w.Behind)
+	}
+	b.behind = sub.block
+	return b, nil
+}
+
+// maxID is above any id that a state can come to give out.
+const maxID = 1 << 62
+
 func (d *stateDecoder) row(b *Block, w *wireRow) error {
 	if w.Node < b.from || int(w.Node-b.from) >= len(b.tasks) {
 		return fmt.Errorf("no node %d", w.Node)
+	}
+	if w.State > Canceled {
+		return fmt.Errorf("state %d of node %d is not known", w.State, w.Node)
 	}
 	t := b.at(w.Node)
 	t.state, t.flags, t.execution, t.retries = w.State, w.Flags, w.Execution, w.Retries

@@ -336,4 +336,3 @@ func (c *call) alerts() error {
 	}
 	return nil
 }
-

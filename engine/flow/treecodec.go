@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"time"
 
 	"gitdag/engine/params"
@@ -75,7 +77,7 @@ func (w *wireParallel) parallel() Parallel {
 	if w == nil {
 		return Parallel{}
 	}
-	return Parallel{w.On, w.Limit}
+	return Parallel{w.On, min(w.Limit, math.MaxInt32)}
 }
 
 // EncodeTree returns the form in which a tree is kept as an object.
@@ -159,6 +161,9 @@ func (w *wireTree) tree() (*Tree, error) {
 	}
 	trees := make([]*Tree, len(w.Trees))
 	for i := range w.Trees {
+		if w.Trees[i] == nil {
+			return nil, fmt.Errorf("decode task tree: subtree %d is null", i)
+		}
 		t, err := w.Trees[i].tree()
 		if err != nil {
 			return nil, err
@@ -202,11 +207,18 @@ func (w *wireNode) node(maps []*params.Map, trees []*Tree) (Node, error) {
 	return n, nil
 }
 
-// strict decodes JSON and refuses fields that it does not know.
+// strict decodes one JSON value and refuses fields that it does not know, and
+// anything behind the value.
 func strict(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	return d.Decode(v)
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return fmt.Errorf("text after the value")
+	}
+	return nil
 }
 
 func decodeMap(data []byte) (*params.Map, error) {
