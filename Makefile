@@ -33,8 +33,9 @@ needs:
 unit:
 	$(GO) test -race -timeout 20m ./...
 
+# The flags are those of `build`, so that each dependency is compiled once.
 lint: $(LINT_BIN) platforms
-	$(LINT_BIN) run ./...
+	CGO_ENABLED=0 GOFLAGS='-trimpath $(GOFLAGS)' $(LINT_BIN) run ./...
 
 # The linter is built from source, once for each version.
 $(LINT_BIN):
@@ -47,8 +48,8 @@ platforms:
 	@set -e; for platform in $(PLATFORMS); do \
 		echo "vet $$platform"; \
 		export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
-		$(GO) build ./...; \
-		$(GO) vet ./...; \
+		$(GO) build -trimpath ./...; \
+		$(GO) vet -trimpath ./...; \
 	done
 
 fmt: $(LINT_BIN)
