@@ -46,6 +46,7 @@ type Agent struct {
 	engine    *engine.Engine
 	syncer    *gitsync.Syncer
 	logs      *tasklog.Store
+	spaces    *workspaces
 	evaluator *expr.Evaluator
 	listener  net.Listener
 	server    *http.Server
@@ -83,6 +84,7 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 		return err
 	}
 	a.watch()
+	a.background(ctx, a.keepHouse)
 	// While tasks drain, requests are still answered.
 	a.defer_(a.stopEngine)
 	a.syncer.Start(ctx)
@@ -106,6 +108,17 @@ func (a *Agent) Stop(ctx context.Context) {
 
 // Done is closed when the agent has stopped or cannot go on; Err says why.
 func (a *Agent) Done() <-chan struct{} { return a.done }
+
+// background runs f until the agent stops.
+func (a *Agent) background(ctx context.Context, f func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.serving.Add(1)
+	go func() {
+		defer a.serving.Done()
+		f(ctx)
+	}()
+	a.defer_(func(context.Context) { cancel() })
+}
 
 // watch closes Done when a part of the agent has failed. Stop ends it by
 // stopping the engine.
@@ -184,11 +197,11 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	operators := operator.NewRegistry(operator.Builtin())
 	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
 	a.defer_(func(context.Context) { a.evaluator.Close() })
-	spaces := &workspaces{store: workspace.NewStore(filepath.Join(c.Data, "workspaces")), log: a.log}
+	a.spaces = &workspaces{store: workspace.NewStore(filepath.Join(c.Data, "workspaces")), log: a.log}
 	a.engine = engine.New(engine.Options{
 		Config: flowConfig(c), State: a.store.state, Follower: a.store.follower,
 		Journal: a.store.journal, Objects: a.store.objects, History: a.store.history,
-		Operators: operators, Workspaces: spaces, Logs: logs{a.logs},
+		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
 		Commands: command.Local{Grace: grace}, Secrets: secrets{}, Evaluator: a.evaluator,
 		Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id,
 		Deliver: alerts.deliver, Log: a.log.With("component", "engine"),
@@ -196,10 +209,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	if a.syncer, err = a.newSyncer(operators); err != nil {
 		return err
 	}
-	spaces.dir = a.syncer.Dir
-	if err := a.sweepWorkspaces(spaces.store); err != nil {
-		a.log.Warn("left-over workspaces could not be removed", "err", err)
-	}
+	a.spaces.dir = a.syncer.Dir
 	if err := a.engine.Start(ctx); err != nil {
 		return err
 	}
@@ -235,17 +245,6 @@ func endSurvivors(ctx context.Context, id string, grace time.Duration, log *slog
 	}
 }
 
-// sweepWorkspaces removes what no live attempt uses.
-func (a *Agent) sweepWorkspaces(w *workspace.Store) error {
-	live := map[uint64]bool{}
-	a.engine.View(func(s *flow.State) {
-		for _, attempt := range s.Attempts() {
-			live[attempt.ID] = true
-		}
-	})
-	return w.Sweep(func(attempt uint64) bool { return live[attempt] })
-}
-
 func (a *Agent) newSyncer(operators *operator.Registry) (*gitsync.Syncer, error) {
 	c := &a.config
 	repos := make([]gitsync.Repo, len(c.Repos))
@@ -257,6 +256,7 @@ func (a *Agent) newSyncer(operators *operator.Registry) (*gitsync.Syncer, error)
 		Checker: checker{operators}, Target: target{a.engine},
 		Log: a.log.With("component", "gitsync"), Rand: rand.Float64,
 		AlertAfter: time.Duration(c.Sync.AlertAfter), Memory: int64(c.Sync.Memory), Depth: c.Sync.Depth,
+		Revisions: c.Retention.Revisions,
 		Limits: gitsync.Limits{
 			FileBytes: int64(c.Limits.ExportFileBytes), ProjectBytes: int64(c.Limits.ExportProjectBytes),
 			Entries: c.Limits.ExportEntries, Depth: c.Limits.ExportDepth,

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,17 +23,18 @@ import (
 // Config is the agent's configuration file; docs/agent.yaml explains each key.
 // The zero value of a key means its default.
 type Config struct {
-	Data        string   `yaml:"data"`
-	Listen      string   `yaml:"listen"`
-	ExternalURL string   `yaml:"external_url"`
-	Repos       []Repo   `yaml:"repos"`
-	Insecure    bool     `yaml:"insecure"`
-	Tasks       Tasks    `yaml:"tasks"`
-	Drain       Duration `yaml:"drain"`
-	Auth        Auth     `yaml:"auth"`
-	Alerts      Alerts   `yaml:"alerts"`
-	Sync        Sync     `yaml:"sync"`
-	Limits      Limits   `yaml:"limits"`
+	Data        string    `yaml:"data"`
+	Listen      string    `yaml:"listen"`
+	ExternalURL string    `yaml:"external_url"`
+	Repos       []Repo    `yaml:"repos"`
+	Insecure    bool      `yaml:"insecure"`
+	Tasks       Tasks     `yaml:"tasks"`
+	Drain       Duration  `yaml:"drain"`
+	Auth        Auth      `yaml:"auth"`
+	Alerts      Alerts    `yaml:"alerts"`
+	Sync        Sync      `yaml:"sync"`
+	Limits      Limits    `yaml:"limits"`
+	Retention   Retention `yaml:"retention"`
 }
 
 // Repo is a repository to follow.
@@ -104,6 +106,37 @@ type Limits struct {
 	ExportProjectBytes Bytes `yaml:"export_project_bytes"`
 	ExportEntries      int   `yaml:"export_entries"`
 	ExportDepth        int   `yaml:"export_depth"`
+}
+
+// Retention says how long what is over is kept.
+type Retention struct {
+	Attempts   AttemptRetention `yaml:"attempts"`
+	Logs       LogRetention     `yaml:"logs"`
+	Revisions  int              `yaml:"revisions"`
+	Workspaces Duration         `yaml:"workspaces"`
+}
+
+// AttemptRetention bounds the history.
+type AttemptRetention struct {
+	Age   Duration `yaml:"age"`
+	Count int      `yaml:"count"`
+}
+
+// LogRetention bounds the logs of attempts that are over.
+type LogRetention struct {
+	Age   Duration `yaml:"age"`
+	Bytes Bytes    `yaml:"bytes"`
+}
+
+// complete fills in the defaults.
+func (r *Retention) complete() {
+	const day = Duration(24 * time.Hour)
+	r.Attempts.Age = cmp.Or(r.Attempts.Age, 90*day)
+	r.Attempts.Count = cmp.Or(r.Attempts.Count, 100_000)
+	r.Logs.Age = cmp.Or(r.Logs.Age, 30*day)
+	r.Logs.Bytes = cmp.Or(r.Logs.Bytes, 10_000_000_000)
+	r.Revisions = cmp.Or(r.Revisions, 10)
+	r.Workspaces = cmp.Or(r.Workspaces, day)
 }
 
 // Duration is a length of time, written as in workflows: 7d, 1h 30m, 30s.
@@ -243,6 +276,7 @@ func (c *Config) complete() error {
 	if c.Tasks.KillGrace == 0 {
 		c.Tasks.KillGrace = Duration(10 * time.Second)
 	}
+	c.Retention.complete()
 	if len(c.Repos) == 0 {
 		return errors.New("no repository is configured")
 	}

@@ -11,7 +11,8 @@ func keysOf(part string) []string {
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[Config](), reflect.TypeFor[Repo](), reflect.TypeFor[RepoAuth](), reflect.TypeFor[Webhook](),
 		reflect.TypeFor[Tasks](), reflect.TypeFor[Auth](), reflect.TypeFor[Alerts](), reflect.TypeFor[Slack](),
-		reflect.TypeFor[Sync](), reflect.TypeFor[Limits](),
+		reflect.TypeFor[Sync](), reflect.TypeFor[Limits](), reflect.TypeFor[Retention](),
+		reflect.TypeFor[AttemptRetention](), reflect.TypeFor[LogRetention](),
 	} {
 		if t.Name() != part {
 			continue
