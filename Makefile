@@ -35,7 +35,7 @@ unit:
 
 # The flags are those of `build`, so that each dependency is compiled once.
 lint: $(LINT_BIN) platforms
-	CGO_ENABLED=0 GOFLAGS='-trimpath $(GOFLAGS)' $(LINT_BIN) run ./...
+	CGO_ENABLED=0 GOFLAGS="-trimpath $$($(GO) env GOFLAGS)" $(LINT_BIN) run ./...
 
 # The linter is built from source, once for each version.
 $(LINT_BIN):
