@@ -86,7 +86,16 @@ func (noSecrets) Secret(_ context.Context, key string) (string, error) {
 	return "", &operator.Error{Message: "Secret not found for key: '" + key + "'", Kind: "secret not found"}
 }
 
+// newRig starts an engine without a journal and deploys the files.
 func newRig(t *testing.T, files map[string]string, adjust ...func(*Options)) *rig {
+	t.Helper()
+	r := startRig(t, files, adjust...)
+	r.deploy()
+	return r
+}
+
+// startRig starts an engine for a project of the given files.
+func startRig(t *testing.T, files map[string]string, adjust ...func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), past: map[uint64]*flow.Record{}, done: make(chan *flow.Record, 100), alerts: make(chan flow.Alert, 100)}
 	for name, text := range files {
@@ -95,8 +104,7 @@ func newRig(t *testing.T, files map[string]string, adjust ...func(*Options)) *ri
 		}
 	}
 	evaluator := expr.New(expr.Options{})
-	t.Cleanup(evaluator.Close)
-	options := Options{
+	o := Options{
 		Objects: &MemoryObjects{}, History: r, Operators: operator.NewRegistry(operator.Builtin()),
 		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: noSecrets{}, Evaluator: evaluator,
 		Environ: []string{"PATH=" + os.Getenv("PATH")}, DataID: "test",
@@ -107,22 +115,31 @@ func newRig(t *testing.T, files map[string]string, adjust ...func(*Options)) *ri
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	for _, f := range adjust {
-		f(&options)
+		f(&o)
 	}
-	r.e = New(options)
+	r.e = New(o)
 	if err := r.e.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.e.Stop(context.Background()) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		r.e.Stop(ctx)
+		evaluator.Close()
+	})
+	return r
+}
+
+func (r *rig) deploy() {
+	r.t.Helper()
 	p, diags := dig.Load(r.dir, dig.Options{})
 	if len(diags.Errors()) > 0 {
-		t.Fatal(diags)
+		r.t.Fatal(diags)
 	}
 	err := r.e.Deploy(context.Background(), &Deployment{Repo: "r", Projects: []Project{{Name: "p", Content: p, Revision: "1"}}})
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	return r
 }
 
 func (r *rig) run(workflow string, p *params.Map) *flow.Record {
