@@ -135,7 +135,7 @@ func (h *History) expire(ctx context.Context, d day, part []gone) (int, error) {
 	}
 	err := h.index.update(ctx, func(c change) error {
 		for i := range part {
-			if err := errors.Join(c.remove(part[i].Attempt), c.insertExpired(d, &part[i])); err != nil {
+			if err := errors.Join(c.remove(ctx, part[i].Attempt), c.insertExpired(ctx, d, &part[i])); err != nil {
 				return err
 			}
 		}
@@ -147,9 +147,9 @@ func (h *History) expire(ctx context.Context, d day, part []gone) (int, error) {
 	return len(part), nil
 }
 
-func (c change) insertExpired(d day, g *gone) error {
+func (c change) insertExpired(ctx context.Context, d day, g *gone) error {
 	s := &g.Session
-	return c.exec(insertExpired, g.Attempt, d, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), g.Index, g.RetryName)
+	return c.exec(ctx, insertExpired, g.Attempt, d, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), g.Index, g.RetryName)
 }
 
 // extendExpired adds to the list of a folder's expired attempts. One that is
@@ -239,11 +239,11 @@ func (h *History) loadExpired(ctx context.Context, d day, listed bool, report *R
 		}
 	}
 	return h.index.update(ctx, func(c change) error {
-		if err := c.exec(deleteExpired, d); err != nil {
+		if err := c.exec(ctx, deleteExpired, d); err != nil {
 			return err
 		}
 		for i := range list {
-			if err := c.insertExpired(d, &list[i]); err != nil {
+			if err := c.insertExpired(ctx, d, &list[i]); err != nil {
 				return err
 			}
 		}

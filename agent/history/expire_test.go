@@ -129,6 +129,21 @@ func TestSessionShowsOlderAttemptThatFinishedLater(t *testing.T) {
 	}
 }
 
+func TestExpireTies(t *testing.T) {
+	h, _ := open(t, t.TempDir())
+	put(t, h, record(1, 1, finished(days(0))), record(2, 2, finished(days(1))), record(3, 3, finished(days(1))),
+		record(4, 4, finished(days(1))))
+	n, err := h.Expire(t.Context(), Keep{Count: 2}, days(1))
+	if n != 1 || err != nil {
+		t.Errorf("got %d expired, %v, want 1", n, err)
+	}
+	diff(t, "attempts", all(t, h), []uint64{4, 3, 2})
+	s, err := h.LastSuccess(t.Context(), 1, "report")
+	if err != nil || s.Attempt.ID != 4 {
+		t.Errorf("got attempt %d, %v, want the newest of those that finished last", s.Attempt.ID, err)
+	}
+}
+
 func TestExpireCutOff(t *testing.T) {
 	dir := t.TempDir()
 	h := aging(t, dir)

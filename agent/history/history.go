@@ -106,7 +106,7 @@ func (h *History) Put(ctx context.Context, r *flow.Record) error {
 		return fmt.Errorf("archive attempt %d: %w", id, err)
 	}
 	err = h.index.update(ctx, func(c change) error {
-		return errors.Join(c.exec(insertFolder, day), c.insert(head))
+		return errors.Join(c.exec(ctx, insertFolder, day), c.insert(ctx, head))
 	})
 	if err != nil {
 		return fmt.Errorf("index attempt %d: %w", id, h.index.failure(err))
@@ -161,7 +161,7 @@ func (h *History) settle(ctx context.Context, current day) error {
 	}
 	err := h.index.update(ctx, func(c change) error {
 		for d, changed := range times {
-			if err := c.exec(settleFolder, d, changed.UnixNano()); err != nil {
+			if err := c.exec(ctx, settleFolder, d, changed.UnixNano()); err != nil {
 				return err
 			}
 		}

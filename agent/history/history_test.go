@@ -1,6 +1,7 @@
 package history
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -168,6 +169,48 @@ func TestFileNeedsNothingBesideIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	diff(t, "record", got, full())
+}
+
+// TestFormat writes the format down as docs/history.md does. A change here
+// needs a new format version.
+func TestFormat(t *testing.T) {
+	h, _ := open(t, t.TempDir())
+	put(t, h, record(1, 2))
+	if _, err := h.Expire(t.Context(), Keep{Age: time.Hour}, days(1)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, h, record(1, 2))
+	diff(t, "attempt", unzip(t, h.archive.file(dayOf(noon), 1)),
+		`{"gitdag":"attempt","format":1,`+
+			`"session":{"id":2,"uuid":"uuid-2","project":1,"workflow":"report","time":"2031-04-05T14:00:00Z"},`+
+			`"attempt":{"id":1,"index":1,"project":1,"projectName":"etl/daily","workflow":"report","definition":903,`+
+			`"revision":"c0ffee","timezone":"Asia/Tokyo","params":{"station":"NZ-07"}},`+
+			`"createdAt":"2031-04-05T12:00:30Z","finishedAt":"2031-04-05T12:01:00Z","succeeded":true,"tasks":2}
+{"id":10,"fullName":"+report","group":true,"state":"success","updatedAt":"2031-04-05T12:00:00Z"}
+{"id":11,"parent":10,"fullName":"+report+a","state":"success","execution":1,"updatedAt":"2031-04-05T12:00:00Z"}
+`)
+	diff(t, "expired", unzip(t, h.archive.expiredPath(dayOf(noon))),
+		`{"gitdag":"expired","format":1}
+{"attempt":1,"index":1,"session":{"id":2,"uuid":"uuid-2","project":1,"workflow":"report","time":"2031-04-05T14:00:00Z"}}
+`)
+}
+
+func unzip(t *testing.T, file string) string {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestPutRefuses(t *testing.T) {

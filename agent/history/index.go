@@ -172,14 +172,15 @@ func removeIndex(path string) error {
 // change is a transaction that writes.
 type change struct {
 	*sql.Tx
-	ctx   context.Context
 	index *index
 }
 
-func (c change) statement(q string) *sql.Stmt { return c.StmtContext(c.ctx, c.index.changes[q]) }
+func (c change) statement(ctx context.Context, q string) *sql.Stmt {
+	return c.StmtContext(ctx, c.index.changes[q])
+}
 
-func (c change) exec(q string, args ...any) error {
-	_, err := c.statement(q).ExecContext(c.ctx, args...)
+func (c change) exec(ctx context.Context, q string, args ...any) error {
+	_, err := c.statement(ctx, q).ExecContext(ctx, args...)
 	return err
 }
 
@@ -189,38 +190,39 @@ func (x *index) update(ctx context.Context, do func(change) error) error {
 	if err != nil {
 		return err
 	}
-	if err := do(change{tx, ctx, x}); err != nil {
-		return errors.Join(err, tx.Rollback())
+	if err := do(change{tx, x}); err != nil {
+		_ = tx.Rollback() // it is over already if the context ended
+		return err
 	}
 	return tx.Commit()
 }
 
 // insert adds an attempt, or does nothing new if it is there.
-func (c change) insert(h *wireHead) error {
+func (c change) insert(ctx context.Context, h *wireHead) error {
 	head, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
 	a, s := &h.Attempt, &h.Session
-	err = c.exec(insertAttempt, a.ID, s.ID, a.Project, a.Workflow, a.Index, a.RetryName,
+	err = c.exec(ctx, insertAttempt, a.ID, s.ID, a.Project, a.Workflow, a.Index, a.RetryName,
 		h.FinishedAt.UnixMilli(), h.FinishedAt.Sub(h.CreatedAt).Milliseconds(), h.Succeeded, head)
 	if err != nil {
 		return err
 	}
-	return c.exec(insertSession, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), a.ID)
+	return c.exec(ctx, insertSession, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), a.ID)
 }
 
 // remove takes an attempt out, and its session if it has none left.
-func (c change) remove(id uint64) error {
+func (c change) remove(ctx context.Context, id uint64) error {
 	var session uint64
-	err := c.statement(deleteAttempt).QueryRowContext(c.ctx, id).Scan(&session)
+	err := c.statement(ctx, deleteAttempt).QueryRowContext(ctx, id).Scan(&session)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.exec(deleteSession, session), c.exec(relinkSession, session))
+	return errors.Join(c.exec(ctx, deleteSession, session), c.exec(ctx, relinkSession, session))
 }
 
 // read calls row for each row of a query's answer.

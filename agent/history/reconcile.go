@@ -182,11 +182,11 @@ func (h *History) lookThrough(ctx context.Context, d day, changed time.Time, rep
 	}
 	err = h.index.update(ctx, func(c change) error {
 		for _, id := range gone {
-			if err := c.remove(id); err != nil {
+			if err := c.remove(ctx, id); err != nil {
 				return err
 			}
 		}
-		return c.exec(settleFolder, d, settled)
+		return c.exec(ctx, settleFolder, d, settled)
 	})
 	report.Removed += len(gone)
 	return err
@@ -276,7 +276,7 @@ func (h *History) add(ctx context.Context, d day, ids []uint64, report *Report) 
 				report.Damaged = append(report.Damaged, err.Error())
 				continue
 			}
-			if err := c.insert(head); err != nil {
+			if err := c.insert(ctx, head); err != nil {
 				return err
 			}
 			report.Added++
@@ -293,11 +293,11 @@ func (h *History) dropFolder(ctx context.Context, d day, report *Report) error {
 	}
 	err = h.index.update(ctx, func(c change) error {
 		for _, id := range rows {
-			if err := c.remove(id); err != nil {
+			if err := c.remove(ctx, id); err != nil {
 				return err
 			}
 		}
-		return errors.Join(c.exec(deleteExpired, d), c.exec(deleteFolder, d))
+		return errors.Join(c.exec(ctx, deleteExpired, d), c.exec(ctx, deleteFolder, d))
 	})
 	report.Removed += len(rows)
 	return err

@@ -338,14 +338,7 @@ func TestDamagedTasks(t *testing.T) {
 		return func() []byte {
 			file := h.archive.file(dayOf(noon), 1)
 			must(t)(h.archive.writeAttempt(head, nil))
-			data, err := os.ReadFile(file)
-			must(t)(err)
-			z, err := gzip.NewReader(bytes.NewReader(data))
-			must(t)(err)
-			var text bytes.Buffer
-			_, err = text.ReadFrom(z)
-			must(t)(err)
-			return zipped(t, text.String()+fmt.Sprintln(lines...))
+			return zipped(t, unzip(t, file)+fmt.Sprintln(lines...))
 		}
 	}
 	for name, content := range map[string]func() []byte{
