@@ -22,7 +22,9 @@ type scripted struct {
 	end   chan error
 }
 
-func newScripted() *scripted { return &scripted{began: make(chan string, 100), end: make(chan error, 100)} }
+func newScripted() *scripted {
+	return &scripted{began: make(chan string, 100), end: make(chan error, 100)}
+}
 
 func (s *scripted) Run(ctx context.Context, t *operator.Task) (*operator.Result, error) {
 	s.began <- fmt.Sprintf("%s %d", t.FullName, t.Execution)

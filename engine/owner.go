@@ -88,60 +88,80 @@ func (e *Engine) submit(ctx context.Context, to chan<- request, in flow.Input) (
 	}
 }
 
-// own is the owner goroutine; Stop ends it through quit. At most one batch is
-// with the writer; what is decided meanwhile shares the next one.
+// owner is the goroutine that owns the state; Stop ends it through quit. At
+// most one batch is with the writer; what is decided meanwhile shares the next
+// one.
+type owner struct {
+	*Engine
+	pending  *batch
+	inFlight bool // a batch is with the writer
+	noSpace  bool // and the disk is full
+	quitting bool
+	timer    *time.Timer
+}
+
 func (e *Engine) own() {
 	defer close(e.batches)
-	pending, inFlight, full := newBatch(), false, false
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for quit := false; !quit || inFlight || !pending.empty(); {
-		if !inFlight && !pending.empty() {
-			e.batches <- pending
-			pending, inFlight = newBatch(), true
+	o := &owner{Engine: e, pending: newBatch(), timer: time.NewTimer(0)}
+	defer o.timer.Stop()
+	for !o.quitting || o.inFlight || !o.pending.empty() {
+		if !o.inFlight && !o.pending.empty() {
+			e.batches <- o.pending
+			o.pending, o.inFlight = newBatch(), true
 		}
-		internal, ticks := e.internal, timer.C
-		if full || pending.size >= maxBatch {
-			internal, ticks = nil, nil
-		}
-		stop := e.quit
-		if quit {
-			stop = nil
-		}
-		select {
-		case full = <-e.written:
-			inFlight = full
-			e.full.Store(full)
-			if full && quit {
-				return
-			}
-		case r := <-internal:
-			e.step(pending, r)
-		case r := <-e.externalUnless(pending.size >= maxBatch && !full):
-			if full {
-				r.refuse()
-				continue
-			}
-			e.step(pending, r)
-		case <-ticks:
-			e.step(pending, request{in: &flow.Tick{}})
-		case config := <-e.configs:
-			e.state.Configure(config)
-		case <-stop:
-			quit = true
-		case <-e.ended:
+		if !o.take() {
 			return
 		}
-		timer.Reset(e.sleep())
 	}
 }
 
-// externalUnless returns no channel while the batch has no room.
-func (e *Engine) externalUnless(crowded bool) <-chan request {
-	if crowded {
-		return nil
+// take waits for one thing to do and does it. It is false when nothing more
+// can be done.
+func (o *owner) take() bool {
+	external, internal, ticks, quit := o.sources()
+	select {
+	case o.noSpace = <-o.written:
+		o.inFlight = o.noSpace
+		o.full.Store(o.noSpace)
+		if o.noSpace && o.quitting {
+			return false
+		}
+	case r := <-internal:
+		o.step(o.pending, r)
+	case r := <-external:
+		if o.noSpace {
+			r.refuse()
+			return true
+		}
+		o.step(o.pending, r)
+	case <-ticks:
+		o.step(o.pending, request{in: &flow.Tick{}})
+	case config := <-o.configs:
+		o.state.Configure(config)
+	case <-quit:
+		o.quitting = true
+	case <-o.ended:
+		return false
 	}
-	return e.external
+	o.timer.Reset(o.sleep())
+	return true
+}
+
+// sources returns the channels that are listened to: none that would grow a
+// batch which is large already, and on a full disk only the one whose inputs
+// can be refused.
+func (o *owner) sources() (external, internal <-chan request, ticks <-chan time.Time, quit <-chan struct{}) {
+	crowded := o.pending.size >= maxBatch
+	if !o.quitting {
+		quit = o.quit
+	}
+	if !crowded || o.noSpace {
+		external = o.external
+	}
+	if !crowded && !o.noSpace {
+		internal, ticks = o.internal, o.timer.C
+	}
+	return external, internal, ticks, quit
 }
 
 // refuse turns an input away while the disk is full.

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -52,7 +53,7 @@ func (s *State) applyStarted(e *AttemptStarted) {
 	a := &Attempt{AttemptFacts: e.Attempt, Session: x, CreatedAt: e.At.time()}
 	x.attempts = append(x.attempts, a)
 	s.attempts[a.ID] = a
-	a.blocks = []*Block{newBlock(e.Base, StaticBlock, e.Tree, 0, int32(len(e.Tree.Nodes)), nil)}
+	a.blocks = []*Block{newBlock(&Insert{Base: e.Base, Tree: e.Tree}, nil)}
 	a.size = len(e.Tree.Nodes)
 	a.blocks[0].at0 = e.At
 	for i := range a.blocks[0].tasks {
@@ -92,12 +93,27 @@ func (s *State) applyMoved(e *TaskMoved) {
 // fold takes over what a move carries.
 func (s *State) fold(a *Attempt, t *Task, e *TaskMoved) {
 	t.due = e.Due
+	if e.By == Leased {
+		s.running++
+	}
 	if e.Note != "" {
 		t.ownMore().note = e.Note
 	}
 	if e.Retry != nil {
 		t.ownMore().retry = *e.Retry
 	}
+	if e.Failure != nil {
+		t.ownMore().failed = *e.Failure
+	}
+	t.fold(e)
+	s.insertAll(a, t, e.Blocks, e.At)
+	if e.To == Planned && e.By != Generated && e.By != Failing {
+		begin(t)
+	}
+}
+
+// fold takes over what the trigger means for the task itself.
+func (t *Task) fold(e *TaskMoved) {
 	switch e.By {
 	case Opened:
 		if before := t.visible(); !before.Empty() {
@@ -105,10 +121,7 @@ func (s *State) fold(a *Attempt, t *Task, e *TaskMoved) {
 		}
 	case Leased:
 		t.execution++
-		s.running++
-		if t.started == 0 {
-			t.started = e.At
-		}
+		t.started = cmp.Or(t.started, e.At)
 	case Evaluated:
 		if e.Parallel != nil {
 			t.ownMore().parallel = *e.Parallel
@@ -118,29 +131,18 @@ func (s *State) fold(a *Attempt, t *Task, e *TaskMoved) {
 		}
 	case Succeeded:
 		t.take(e.Result)
-	case Postponed, Retried:
-		m := t.ownMore()
-		m.wait = int64(e.Due - e.At)
-		if e.By == Postponed {
-			m.state = e.State
-		}
-		t.retries = e.Retries
+	case Postponed:
+		t.ownMore().wait, t.retries = int64(e.Due-e.At), e.Retries
+		t.more.state = e.State
+	case Retried:
+		t.ownMore().wait, t.retries = int64(e.Due-e.At), e.Retries
+		t.closeRound()
 	case Generated:
 		t.flags |= DelayedGroupError
 	case Failing:
 		if e.To == Planned {
 			t.flags |= DelayedError
 		}
-	}
-	if e.Failure != nil {
-		t.ownMore().failed = *e.Failure
-	}
-	if e.By == Retried {
-		t.closeRound()
-	}
-	s.insertAll(a, t, e.Blocks, e.At)
-	if e.To == Planned && e.By != Generated && e.By != Failing {
-		begin(t)
 	}
 }
 
@@ -172,12 +174,9 @@ func (s *State) insertAll(a *Attempt, t *Task, blocks []Insert, at stamp) {
 }
 
 func (s *State) insert(a *Attempt, t *Task, in *Insert, at stamp) *Block {
-	tree := a.grown(t, in)
-	from, to := int32(0), int32(len(tree.Nodes))
-	if in.Kind == RoundBlock {
-		from, to = tree.Descendants(t.node)
-	}
-	b := newBlock(in.Base, in.Kind, tree, from, to, t)
+	grown := *in
+	grown.Tree = a.grown(t, in)
+	b := newBlock(&grown, t)
 	b.at0 = at
 	for i := range b.tasks {
 		b.tasks[i].updated = at

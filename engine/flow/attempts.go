@@ -64,7 +64,7 @@ func (st *step) start(in *Start) error {
 	if err := st.s.room(0, len(in.Tree.Nodes)); err != nil {
 		return err
 	}
-	st.begin(w, in.Session, in.UUID, in.Past, in.Tree, facts)
+	st.begin(w, in, facts)
 	return nil
 }
 
@@ -96,18 +96,19 @@ func keyOf(w *Workflow, session time.Time) sessionKey {
 	return sessionKey{workflowKey{w.Project.ID, w.Name}, session.Unix()}
 }
 
-// begin starts an attempt of a workflow as it is live now.
-func (st *step) begin(w *Workflow, at time.Time, uuid string, past *Past, tree *Tree, facts AttemptFacts) {
+// begin starts an attempt of a workflow as it is live now. Of in it takes what
+// makes the session.
+func (st *step) begin(w *Workflow, in *Start, facts AttemptFacts) {
 	s, p := st.s, w.Project
 	session := SessionFacts{
-		ID: s.last.Session + 1, UUID: uuid, Project: p.ID, Workflow: w.Name,
-		Time: at.Truncate(time.Second).UTC(),
+		ID: s.last.Session + 1, UUID: in.UUID, Project: p.ID, Workflow: w.Name,
+		Time: in.Session.Truncate(time.Second).UTC(),
 	}
 	index := 0
-	if past != nil {
-		session, index = past.Session, past.Index
+	if in.Past != nil {
+		session, index = in.Past.Session, in.Past.Index
 	}
-	if x := s.bySession[keyOf(w, at)]; x != nil {
+	if x := s.bySession[keyOf(w, in.Session)]; x != nil {
 		session = x.SessionFacts
 		for _, a := range x.attempts {
 			index = max(index, a.Index)
@@ -117,7 +118,7 @@ func (st *step) begin(w *Workflow, at time.Time, uuid string, past *Past, tree *
 	facts.Project, facts.ProjectName, facts.Workflow = p.ID, p.Name, w.Name
 	facts.Definition, facts.Revision, facts.Commit = w.ID, w.Revision, p.Commit
 	facts.Checkout, facts.Timezone = p.Checkout, w.Timezone
-	st.emit(&AttemptStarted{At: st.now, Session: session, Attempt: facts, Tree: tree, Base: s.last.Task + 1})
+	st.emit(&AttemptStarted{At: st.now, Session: session, Attempt: facts, Tree: in.Tree, Base: s.last.Task + 1})
 	st.out.Attempt = facts.ID
 	a := s.attempts[facts.ID]
 	if !a.SLA.At.IsZero() {

@@ -163,7 +163,7 @@ func (d *stateDecoder) place(a *Attempt, in *Insert, w *wireBlock) (*Block, erro
 		if in.Tree == nil {
 			return nil, fmt.Errorf("without a tree")
 		}
-		b := newBlock(in.Base, StaticBlock, in.Tree, 0, int32(len(in.Tree.Nodes)), nil)
+		b := newBlock(in, nil)
 		a.blocks, a.size, b.at0 = []*Block{b}, len(b.tasks), stamp(w.At)
 		for i := range b.tasks {
 			b.tasks[i].updated = b.at0

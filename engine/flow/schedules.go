@@ -125,7 +125,7 @@ func (st *step) tickReady(in *TickReady) error {
 	}
 	st.emit(moved)
 	if st.s.conflict(w, in.Session, "", in.Past) == nil {
-		st.begin(w, in.Session, in.UUID, in.Past, in.Tree, AttemptFacts{
+		st.begin(w, &Start{Session: in.Session, UUID: in.UUID, Past: in.Past, Tree: in.Tree}, AttemptFacts{
 			Params: in.Params, SLA: in.SLA, Scheduled: sched.ID, CaughtUp: fromBacklog,
 		})
 	}

@@ -48,8 +48,14 @@ type Block struct {
 	tasks  []Task
 }
 
-func newBlock(base uint64, kind BlockKind, tree *Tree, from, to int32, owner *Task) *Block {
-	b := &Block{Base: base, Kind: kind, Tree: tree, from: from, owner: owner, tasks: make([]Task, to-from)}
+// newBlock makes the block that in describes: the whole of its tree, or, for a
+// retry round, what lies below the node of its owner.
+func newBlock(in *Insert, owner *Task) *Block {
+	from, to := int32(0), int32(len(in.Tree.Nodes))
+	if in.Kind == RoundBlock {
+		from, to = in.Tree.Descendants(owner.node)
+	}
+	b := &Block{Base: in.Base, Kind: in.Kind, Tree: in.Tree, from: from, owner: owner, tasks: make([]Task, to-from)}
 	for i := range b.tasks {
 		b.tasks[i].block = b
 		b.tasks[i].node = from + int32(i)
