@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -11,55 +12,70 @@ import (
 	"gitdag/engine/params"
 )
 
-// memObjects is an object store in memory.
-type memObjects struct {
-	trees     map[string]*Tree
-	manifests map[string]*Manifest
-}
-
-func newMemObjects() *memObjects {
-	return &memObjects{trees: map[string]*Tree{}, manifests: map[string]*Manifest{}}
-}
-
-func (o *memObjects) Tree(ref string) (*Tree, error) {
-	if t := o.trees[ref]; t != nil {
-		return t, nil
+// TestSimulation runs random deployments, graphs, results, clocks and crashes,
+// and checks after every input what must always hold; see [world.check]. With
+// GITDAG_SOAK set to a duration it takes seeds from the clock for so long;
+// GITDAG_SEED repeats one run.
+func TestSimulation(t *testing.T) {
+	if text := os.Getenv("GITDAG_SEED"); text != "" {
+		var seed uint64
+		if _, err := fmt.Sscan(text, &seed); err != nil {
+			t.Fatal(err)
+		}
+		simulate(t, seed)
+		return
 	}
-	return nil, fmt.Errorf("no tree %s", ref)
+	if text := os.Getenv("GITDAG_SOAK"); text != "" {
+		soak(t, text)
+		return
+	}
+	for seed := range uint64(60) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed) })
+	}
 }
 
-func (o *memObjects) Map(ref string) (*params.Map, error) { return nil, fmt.Errorf("no map %s", ref) }
-
-func (o *memObjects) Manifest(ref string) (*Manifest, error) {
-	if m := o.manifests[ref]; m != nil {
-		return m, nil
-	}
-	return nil, fmt.Errorf("no manifest %s", ref)
-}
-
-// keep names a tree as the shell does: by its content, which a reader gets
-// decoded afresh.
-func (o *memObjects) keep(t testing.TB, tree *Tree) *Tree {
-	t.Helper()
-	if tree == nil || tree.Ref != "" {
-		return tree
-	}
-	data, err := EncodeTree(tree)
+func soak(t *testing.T, text string) {
+	length, err := time.ParseDuration(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := DecodeTree(data)
-	if err != nil {
-		t.Fatal(err)
+	seed, end, runs := uint64(time.Now().Unix()), time.Now().Add(length), 0
+	t.Logf("seeds from %d on", seed)
+	for ; time.Now().Before(end) && !t.Failed(); seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed) })
+		runs++
 	}
-	tree.Ref = fmt.Sprintf("tree-%d", len(o.trees)+1)
-	again.Ref = tree.Ref
-	o.trees[tree.Ref] = again
-	return tree
+	t.Logf("%d runs", runs)
 }
 
-// world runs a state against random operators and checks after every input
-// that a replay of the journal and a decoded snapshot equal the live state.
+// simulate lets a world go on for a while, then takes its projects away and
+// waits until nothing is left to do.
+func simulate(t *testing.T, seed uint64) {
+	w := newWorld(t, seed)
+	w.deploy()
+	for range 100 + w.rng.IntN(200) {
+		w.act()
+	}
+	w.closing = true
+	w.must(&Deploy{Manifest: w.manifest(nil)})
+	for i := 0; len(w.live.attempts) > 0 || len(w.owed) > 0; i++ {
+		if i > 20000 {
+			t.Fatalf("seed %d has not settled:\n%s", seed, encode(t, w.live))
+		}
+		w.act()
+	}
+	for key, n := range w.settled {
+		if n != 1 {
+			t.Errorf("seed %d: attempt %d was over %d times", seed, key, n)
+		}
+	}
+	if got, want := len(w.settled), int(w.live.last.Attempt); got != want {
+		t.Errorf("seed %d: %d attempts were over, want %d", seed, got, want)
+	}
+}
+
+// world is a state with a follower, and all that surrounds them made up at
+// random.
 type world struct {
 	t       *testing.T
 	rng     *rand.Rand
@@ -68,29 +84,42 @@ type world struct {
 	replica *State
 	objects *memObjects
 	config  Config
+	closing bool
 	owed    map[EffectKey]Effect
+
 	final   map[uint64]TaskState
 	leases  map[Lease]bool
-	trees   int
+	ticks   map[string]bool // started, as schedule and session
+	settled map[uint64]int
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	config := Config{Slots: rng.IntN(6), TasksPerAttempt: 400}
+	config := Config{Slots: rng.IntN(6), TasksPerAttempt: 300, CatchUpLimit: 3}
 	return &world{
 		t: t, rng: rng, now: time.Date(2031, 4, 5, 0, 0, 0, 0, time.UTC),
 		live: New(config), replica: New(config), objects: newMemObjects(), config: config,
 		owed: map[EffectKey]Effect{}, final: map[uint64]TaskState{}, leases: map[Lease]bool{},
+		ticks: map[string]bool{}, settled: map[uint64]int{},
 	}
 }
 
+func (w *world) must(in Input) {
+	w.t.Helper()
+	if err := w.step(in); err != nil {
+		w.t.Fatalf("%T: %v", in, err)
+	}
+}
+
+// step puts an input to the state, hands the events to the follower, and keeps
+// what is owed.
 func (w *world) step(in Input) error {
 	w.t.Helper()
 	before := encode(w.t, w.live)
 	out, err := w.live.Step(w.now, in)
 	if err != nil {
 		if !bytes.Equal(before, encode(w.t, w.live)) {
-			w.t.Fatalf("refused input %T changed the state", in)
+			w.t.Fatalf("the refused input %T changed the state", in)
 		}
 		return err
 	}
@@ -104,6 +133,7 @@ func (w *world) step(in Input) error {
 			w.t.Fatalf("decode %s: %v", line, err)
 		}
 		w.replica.Apply(again)
+		w.observe(e)
 	}
 	for _, e := range out.Effects {
 		w.owed[e.Key()] = e
@@ -113,9 +143,31 @@ func (w *world) step(in Input) error {
 			}
 			w.leases[d.Lease] = true
 		}
+		if d, ok := e.(*Deliver); ok {
+			w.checkOrder(d)
+		}
 	}
 	w.check()
+	w.checkWake(out.Wake)
 	return nil
+}
+
+// observe notes what may happen once.
+func (w *world) observe(e Event) {
+	w.t.Helper()
+	switch e := e.(type) {
+	case *AttemptStarted:
+		if e.Attempt.Scheduled == 0 {
+			return
+		}
+		tick := fmt.Sprintf("%d %s", e.Attempt.Scheduled, e.Session.Time)
+		if w.ticks[tick] {
+			w.t.Fatalf("the tick %s started two attempts", tick)
+		}
+		w.ticks[tick] = true
+	case *AttemptSettled:
+		w.settled[e.Attempt]++
+	}
 }
 
 func encode(t *testing.T, s *State) []byte {
@@ -127,33 +179,56 @@ func encode(t *testing.T, s *State) []byte {
 	return b.Bytes()
 }
 
-// check compares the live state with its replay and its snapshot, the rows and
-// the views of what runs.
+// check compares the live state with its replay and its snapshot, and looks at
+// every task.
 func (w *world) check() {
 	w.t.Helper()
 	want := encode(w.t, w.live)
 	if got := encode(w.t, w.replica); !bytes.Equal(got, want) {
-		w.t.Fatalf("replayed state differs:\n%s\nlive:\n%s", got, want)
+		w.t.Fatalf("the replayed state differs:\n%s\nlive:\n%s", got, want)
 	}
 	decoded, err := Decode(bytes.NewReader(want), w.config, w.objects)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if got := encode(w.t, decoded); !bytes.Equal(got, want) {
-		w.t.Fatalf("decoded state differs:\n%s\nlive:\n%s", got, want)
+		w.t.Fatalf("the decoded state differs:\n%s\nlive:\n%s", got, want)
 	}
+	caughtUp, running := map[uint64]int{}, 0
 	for _, a := range w.live.Attempts() {
-		other := decoded.Attempt(a.ID)
+		if a.CaughtUp && !a.Done {
+			caughtUp[a.Scheduled]++
+		}
+		other, progressing := decoded.Attempt(a.ID), a.progressing()
 		for task := range a.Tasks {
-			w.checkTask(a, task, other.task(task.ID()))
+			w.checkTask(a, task, other.task(task.ID()), progressing[task])
+			if task.state == Running {
+				running++
+			}
 		}
 	}
-	if w.config.Slots > 0 && w.live.running > w.config.Slots {
-		w.t.Fatalf("%d tasks run on %d slots", w.live.running, w.config.Slots)
+	for id, n := range caughtUp {
+		if n > 1 {
+			w.t.Fatalf("%d missed ticks of schedule %d run at a time", n, id)
+		}
+	}
+	if w.live.running != running || w.config.Slots > 0 && running > w.config.Slots {
+		w.t.Fatalf("%d tasks run, counted as %d, on %d slots", running, w.live.running, w.config.Slots)
 	}
 }
 
-func (w *world) checkTask(a *Attempt, t, other *Task) {
+// progressing counts the children that can move, the slow way.
+func (a *Attempt) progressing() map[*Task]int {
+	counts := map[*Task]int{}
+	for t := range a.Tasks {
+		if p := t.Parent(); p != nil && t.state.Progressing() {
+			counts[p]++
+		}
+	}
+	return counts
+}
+
+func (w *world) checkTask(a *Attempt, t, other *Task, progressing int) {
 	w.t.Helper()
 	if was, ok := w.final[t.ID()]; ok && was != t.state {
 		w.t.Fatalf("task %d left the final state %v for %v", t.ID(), was, t.state)
@@ -161,258 +236,118 @@ func (w *world) checkTask(a *Attempt, t, other *Task) {
 	if t.state.Final() {
 		w.final[t.ID()] = t.state
 	}
-	progressing := 0
-	for _, b := range a.blocks {
-		for i := range b.tasks {
-			if b.tasks[i].Parent() == t && b.tasks[i].state.Progressing() {
-				progressing++
-			}
-		}
-	}
 	if int(t.progressing) != progressing || t.progressing != other.progressing {
 		w.t.Fatalf("%s counts %d children that progress, decoded %d, there are %d", t.FullName(), t.progressing, other.progressing, progressing)
 	}
-	if t.state == Running {
-		got, want := visibleTo(view(a, other)), visibleTo(view(a, t))
-		if !params.Equal(got, want) {
-			w.t.Fatalf("%s sees %s, decoded %s", t.FullName(), params.Encode(want), params.Encode(got))
-		}
-		if naive := naiveVisible(a, t); !params.Equal(naive, want) {
-			w.t.Fatalf("%s sees %s, by the rule %s", t.FullName(), params.Encode(want), params.Encode(naive))
-		}
+	switch {
+	case t.state == Planned && progressing == 0:
+		w.t.Fatalf("%s waits for children none of which can move", t.FullName())
+	case t.state == Blocked && !t.Canceling() && mayOpen(a, t):
+		w.t.Fatalf("%s is blocked, though nothing stands before it", t.FullName())
+	case t.state == Running:
+		w.checkView(a, t, other)
+	case t.state.Final() && !a.Killed:
+		w.checkOver(t)
 	}
 }
 
-// visibleTo merges the stores of a view.
-func visibleTo(v *View) *params.Map {
-	p := params.NewMap(0)
-	for i := range v.Levels {
-		l := &v.Levels[i]
-		p = l.Before.ApplyTo(p)
-		if l.Store != nil {
-			p = params.Merge(p, l.Store)
+// checkOver looks for what a task that is over should have waited for.
+func (w *world) checkOver(t *Task) {
+	w.t.Helper()
+	wait := func(c *Task) {
+		if !c.state.Final() || t.state == Success && c.state != Success {
+			w.t.Fatalf("%s is over in %v, but %s is %v", t.FullName(), t.state, c.FullName(), c.state)
 		}
 	}
-	return p
-}
-
-// naiveVisible follows language.md 5.2 word for word.
-func naiveVisible(a *Attempt, t *Task) *params.Map {
-	p := params.NewMap(0)
-	var path []*Task
-	for x := t; x != nil; x = x.Parent() {
-		path = append([]*Task{x}, path...)
-	}
-	for _, x := range path {
-		for _, u := range upstreamsOf(a, x, map[uint64]bool{}) {
-			p = applyAll(a, u, p)
-		}
-		if x != t && x.more != nil && x.more.result.Store.Map != nil {
-			p = params.Merge(p, x.more.result.Store.Map)
+	if n := t.Node(); n.Group && t.state == Success {
+		for _, k := range n.kids {
+			wait(t.kids().at(k))
 		}
 	}
-	return p
-}
-
-func upstreamsOf(a *Attempt, t *Task, seen map[uint64]bool) []*Task {
-	for _, id := range t.upstreams() {
-		if !seen[id] {
-			seen[id] = true
-			upstreamsOf(a, a.task(id), seen)
-		}
-	}
-	var ids []uint64
-	for id := range seen {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	var list []*Task
-	for _, id := range ids {
-		list = append(list, a.task(id))
-	}
-	return list
-}
-
-func applyAll(a *Attempt, t *Task, p *params.Map) *params.Map {
-	if t.more != nil && t.more.result.Store.Map != nil {
-		p = params.Merge(p, t.more.result.Store.Map)
-	}
-	for c := range a.Tasks {
-		if c.Parent() == t {
-			p = applyAll(a, c, p)
-		}
-	}
-	return p
-}
-
-// tree makes a random tree.
-func (w *world) tree(name string, depth int) *Tree {
-	t := &Tree{}
-	w.grow(t, name, -1, depth, Parallel{}, nil)
-	if err := t.Link(); err != nil {
-		w.t.Fatal(err)
-	}
-	return t
-}
-
-func (w *world) grow(t *Tree, name string, parent int32, depth int, order Parallel, siblings []int32) {
-	i := int32(len(t.Nodes))
-	n := Node{Name: name, Parent: parent, Config: params.Of("k", len(t.Nodes))}
-	if parent >= 0 && !order.On {
-		n.Background = w.rng.IntN(6) == 0
-	}
-	if order.On && len(siblings) > 0 && w.rng.IntN(3) == 0 {
-		n.After = []int32{siblings[w.rng.IntN(len(siblings))]}
-	}
-	if w.rng.IntN(5) == 0 && depth > 0 {
-		n.Error = w.tree("^error", depth-1)
-	}
-	if w.rng.IntN(4) == 0 {
-		n.Retry = Retry{Limit: w.rng.IntN(3), Interval: time.Duration(w.rng.IntN(3)) * time.Second}
-	}
-	if depth > 0 && w.rng.IntN(3) > 0 || parent < 0 && name[0] == '+' {
-		n.Group = true
-		switch w.rng.IntN(3) {
-		case 0:
-			n.Parallel = Parallel{On: true, Limit: w.rng.IntN(4)}
-		case 1:
-			if parent >= 0 && w.rng.IntN(3) == 0 {
-				n.Options = params.Of("_parallel", params.Template("${p}"))
-			}
-		}
-	}
-	t.Nodes = append(t.Nodes, n)
-	if !n.Group {
+	if t.more == nil {
 		return
 	}
-	var kids []int32
-	for c := range w.rng.IntN(5) {
-		order := n.Parallel
-		kid := int32(len(t.Nodes))
-		w.grow(t, fmt.Sprintf("+%c", 'a'+c), i, depth-1, order, kids)
-		kids = append(kids, kid)
+	for _, kind := range []BlockKind{ErrorBlock, AlertBlock, SLABlock} {
+		if b := t.latest(kind); b != nil {
+			wait(&b.tasks[0])
+		}
+	}
+	if t.state == Success && t.retries == 0 {
+		for _, b := range t.more.generated {
+			wait(&b.tasks[0])
+		}
 	}
 }
 
-// answer performs one effect at random.
-func (w *world) answer() {
-	keys := make([]EffectKey, 0, len(w.owed))
-	for k := range w.owed {
+// mayOpen follows the first row of language.md 4.3 word for word.
+func mayOpen(a *Attempt, t *Task) bool {
+	p := t.Parent()
+	if p.state != Planned {
+		return false
+	}
+	if !t.generated() && (t.block != p.kids() || p.flags&(DelayedError|DelayedGroupError) != 0) {
+		return false
+	}
+	for _, id := range t.upstreams() {
+		if a.task(id).state != Success {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) checkView(a *Attempt, t, other *Task) {
+	w.t.Helper()
+	got, want := visibleTo(view(a, other)), visibleTo(view(a, t))
+	if !params.Equal(got, want) {
+		w.t.Fatalf("%s sees %s, decoded %s", t.FullName(), params.Encode(want), params.Encode(got))
+	}
+	if naive := naiveVisible(a, t); !params.Equal(naive, want) {
+		w.t.Fatalf("%s sees %s, by the rule %s", t.FullName(), params.Encode(want), params.Encode(naive))
+	}
+}
+
+// checkOrder finds an older alert of the incident that ought to go first.
+func (w *world) checkOrder(d *Deliver) {
+	w.t.Helper()
+	for _, p := range w.live.Alerts() {
+		if p.Alert.Incident == d.Alert.Incident && p.ID < d.ID {
+			w.t.Fatalf("alert %d is to be delivered before alert %d of its incident", d.ID, p.ID)
+		}
+	}
+}
+
+// checkWake compares when the state wants to be asked again with the earliest
+// of all that it waits for.
+func (w *world) checkWake(wake time.Time) {
+	w.t.Helper()
+	late := func(due time.Time, what string) {
+		if !due.IsZero() && (wake.IsZero() || wake.After(due)) {
+			w.t.Fatalf("%s is due at %v, the state wakes at %v", what, due, wake)
+		}
+	}
+	for _, a := range w.live.Attempts() {
+		for t := range a.Tasks {
+			if waiting(t.state) {
+				late(t.due.time(), t.FullName())
+			}
+		}
+		if !a.Done && !a.SLAMissed && !a.Killed {
+			late(a.SLA.At.Truncate(time.Millisecond), "a deadline")
+		}
+	}
+	for _, x := range w.live.Schedules() {
+		if x.asked == nil && x.Disabled.IsZero() {
+			late(x.Next.Run, "a tick")
+		}
+	}
+}
+
+func sortedOwed(owed map[EffectKey]Effect) []EffectKey {
+	keys := make([]EffectKey, 0, len(owed))
+	for k := range owed {
 		keys = append(keys, k)
 	}
-	if len(keys) == 0 {
-		w.now = w.now.Add(time.Duration(w.rng.IntN(3000)) * time.Millisecond)
-		_ = w.step(&Tick{})
-		return
-	}
-	slices.SortFunc(keys, func(a, b EffectKey) int { return bytes.Compare([]byte(fmt.Sprint(a)), []byte(fmt.Sprint(b))) })
-	k := keys[w.rng.IntN(len(keys))]
-	e := w.owed[k]
-	delete(w.owed, k)
-	switch e := e.(type) {
-	case *Dispatch:
-		w.result(e)
-	case *Revoke:
-		_ = w.step(&TaskFailed{Lease: e.Lease, Failure: Value{Map: params.Of("message", "ended")}})
-	case *EvaluateGroup:
-		_ = w.step(&GroupEvaluated{Attempt: e.Attempt, Task: e.Task, Parallel: Parallel{On: w.rng.IntN(2) == 0, Limit: w.rng.IntN(3)}})
-	case *Archive:
-		_ = w.step(&Archived{Attempt: e.Attempt})
-	case *Deliver:
-		if w.rng.IntN(3) == 0 {
-			_ = w.step(&AlertUndelivered{ID: e.ID, Retry: w.now.Add(time.Second), Why: "down"})
-		} else {
-			_ = w.step(&AlertSent{ID: e.ID, Thread: Thread{"c", fmt.Sprint(e.ID)}})
-		}
-	}
-}
-
-func (w *world) result(e *Dispatch) {
-	switch w.rng.IntN(10) {
-	case 0, 1:
-		_ = w.step(&TaskFailed{
-			Lease: e.Lease, Failure: Value{Map: params.Of("message", e.FullName)},
-			Retry: Retry{Limit: w.rng.IntN(2), Interval: time.Second},
-		})
-	case 2:
-		_ = w.step(&TaskPostponed{Lease: e.Lease, After: time.Duration(w.rng.IntN(2)) * time.Second, State: Value{Map: params.Of("n", 1)}})
-	default:
-		in := &TaskSucceeded{Lease: e.Lease}
-		if w.rng.IntN(2) == 0 {
-			in.Result.Store.Map = params.Of(fmt.Sprintf("p%d", w.rng.IntN(4)), params.Of(fmt.Sprintf("q%d", w.rng.IntN(3)), w.rng.IntN(100)))
-		}
-		if a := w.live.Attempt(e.Lease.Attempt); w.rng.IntN(5) == 0 && a != nil && a.Size() < 100 {
-			w.trees++
-			in.Sub = w.objects.keep(w.t, w.tree("^sub", 2))
-			in.Retry = Retry{Limit: w.rng.IntN(2)}
-		}
-		if w.rng.IntN(8) == 0 {
-			in.Check = w.objects.keep(w.t, w.tree("^check", 1))
-		}
-		_ = w.step(in)
-	}
-}
-
-// crash forgets everything but the journal.
-func (w *world) crash() {
-	s, err := Decode(bytes.NewReader(encode(w.t, w.replica)), w.config, w.objects)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.live = s
-	w.owed = map[EffectKey]Effect{}
-	if err := w.step(&Boot{}); err != nil {
-		w.t.Fatal(err)
-	}
-	w.owed = map[EffectKey]Effect{}
-	for _, e := range w.live.Pending() {
-		w.owed[e.Key()] = e
-	}
-}
-
-func (w *world) deploy() {
-	m := &Manifest{
-		Ref: fmt.Sprintf("manifest-%d", len(w.objects.manifests)+1), Repo: "r",
-		Commit:   Commit{ID: "c1", Author: "ann"},
-		Projects: []ManifestProject{{Name: "p", Tree: "t", Checkout: "t", Revision: "c1", Workflows: []ManifestWorkflow{{Name: "w", Timezone: "UTC", Ref: "def"}}}},
-	}
-	w.objects.manifests[m.Ref] = m
-	if err := w.step(&Deploy{Manifest: m}); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func TestSimulatedAttemptsSettle(t *testing.T) {
-	for seed := range uint64(150) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := newWorld(t, seed)
-			w.deploy()
-			for i := range 1 + w.rng.IntN(3) {
-				tree := w.objects.keep(t, w.tree("+w", 3))
-				sla := SLA{}
-				if w.rng.IntN(2) == 0 {
-					sla = SLA{At: w.now.Add(3 * time.Second), Alert: true, Fail: w.rng.IntN(2) == 0}
-				}
-				if err := w.step(&Start{Project: "p", Workflow: "w", Tree: tree, UUID: "u", Session: w.now.Add(time.Duration(i) * time.Hour), SLA: sla}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for i := 0; len(w.live.attempts) > 0 || len(w.owed) > 0; i++ {
-				if i > 20000 {
-					t.Fatalf("not settled:\n%s", encode(t, w.live))
-				}
-				switch w.rng.IntN(60) {
-				case 0:
-					w.crash()
-				case 1:
-					_ = w.step(&Kill{Attempt: uint64(1 + w.rng.IntN(3))})
-				case 2:
-					w.now = w.now.Add(-time.Second)
-					_ = w.step(&Tick{})
-				default:
-					w.answer()
-				}
-			}
-		})
-	}
+	slices.SortFunc(keys, func(a, b EffectKey) int { return bytes.Compare(fmt.Append(nil, a), fmt.Append(nil, b)) })
+	return keys
 }
