@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncTree makes everything below dir durable with one call.
-func syncTree(dir string) error {
+// syncAll makes a whole file system durable with one call. It waits for what
+// others have written too, so it pays only where there are many files.
+func syncAll(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

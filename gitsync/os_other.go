@@ -4,27 +4,13 @@ package gitsync
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// syncTree makes everything below dir durable, file by file.
-func syncTree(dir string) error {
-	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() && !d.Type().IsRegular() {
-			return err
-		}
-		f, err := os.Open(p)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f.Sync(), f.Close())
-	})
-}
+// syncAll is not there: the caller syncs file by file.
+func syncAll(string) error { return errors.ErrUnsupported }
 
 // residentBytes is the memory that a process holds.
 func residentBytes(pid int) (int64, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,8 +58,8 @@ func (s *store) newWork() (string, error) {
 	return os.MkdirTemp(s.tmp, "sync-")
 }
 
-// publish moves what a fetch has exported among the checkouts. One sync makes
-// all of it durable before the first name appears. A tree that is there already
+// publish moves what a fetch has exported among the checkouts. All of it is
+// durable before the first name appears. A tree that is there already
 // is as good.
 func (s *store) publish(work string) error {
 	out := filepath.Join(work, exportedDir)
@@ -81,15 +82,44 @@ func (s *store) publish(work string) error {
 			return fmt.Errorf("publish checkouts: %w", err)
 		}
 	}
-	return syncDir(s.checkouts)
+	return syncPath(s.checkouts)
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// maxFileSyncs is up to how many files and folders are synced one by one.
+const maxFileSyncs = 200
+
+// syncTree makes everything below dir durable.
+func syncTree(dir string) error {
+	var names []string
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && (d.IsDir() || d.Type().IsRegular()) {
+			names = append(names, p)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if len(names) > maxFileSyncs {
+		if err := syncAll(dir); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	for _, p := range names {
+		if err := syncPath(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncPath makes a file, or the names in a folder, durable.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // checkout is one directory of the store.

@@ -311,3 +311,63 @@ func TestChildThatIsNoChild(t *testing.T) {
 		}
 	}
 }
+
+// A target that cannot take a report is told again.
+type deafTarget struct {
+	*fakeTarget
+	deaf bool
+}
+
+func (d *deafTarget) Report(ctx context.Context, e Event) error {
+	if d.deaf {
+		return errors.New("no space left")
+	}
+	return d.fakeTarget.Report(ctx, e)
+}
+
+func TestReportsAreTriedAgain(t *testing.T) {
+	data := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		target := &deafTarget{newFakeTarget(), true}
+		remote := &fakeRemote{err: errors.New("away")}
+		s, err := New(Options{
+			Repos: []Repo{{Name: "flows", URL: "/nowhere"}}, Data: data, Checker: fakeChecker{}, Target: target,
+			Log: slog.New(slog.DiscardHandler), Rand: func() float64 { return 0.5 },
+			Remote: func(Repo) Remote { return remote },
+		})
+		must(t, err)
+		s.Start(context.Background())
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		target.deaf = false
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		target.deaf = true
+		remote.set("c1", nil)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		target.deaf = false
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		s.Stop()
+		if diff := cmp.Diff([]EventKind{SyncFailed, SyncRecovered}, target.kinds()); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestACheckThatCannotBeMadeFailsTheSync(t *testing.T) {
+	r := newTestRepo(t)
+	r.push(manyProjects(50))
+	broken := errors.New("disk error")
+	g := newRig(t, Repo{URL: r.dir}, func(o *Options) { o.Checker = failingChecker{broken} })
+	if err := g.trySync(); !errors.Is(err, broken) || len(g.target.deployments) != 0 {
+		t.Errorf("got %v and %d deployments, want the checker's error and none", err, len(g.target.deployments))
+	}
+}
+
+type failingChecker struct{ err error }
+
+func (c failingChecker) Check(context.Context, string, string) (Checked, error) {
+	return Checked{}, c.err
+}
