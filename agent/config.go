@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"gitdag/engine/dig"
 	"gitdag/engine/schedule"
 	"gitdag/gitsync"
 )
@@ -231,10 +233,31 @@ func explain(text string) string {
 		return text
 	}
 	out := fmt.Sprintf("%s: unknown key %q", m[1], m[2])
-	if near := nearest(m[2], keysOf(m[3])); near != "" {
-		out += fmt.Sprintf("; did you mean %q?", near)
+	if hint := dig.DidYouMean(m[2], keysOf(m[3])); hint != "" {
+		out += "; " + hint
 	}
 	return out
+}
+
+// keysOf returns the keys that a part of the configuration knows.
+func keysOf(part string) []string {
+	var keys []string
+	for _, t := range []reflect.Type{
+		reflect.TypeFor[Config](), reflect.TypeFor[Repo](), reflect.TypeFor[RepoAuth](), reflect.TypeFor[Webhook](),
+		reflect.TypeFor[Tasks](), reflect.TypeFor[Auth](), reflect.TypeFor[Alerts](), reflect.TypeFor[Slack](),
+		reflect.TypeFor[Sync](), reflect.TypeFor[Limits](), reflect.TypeFor[Retention](),
+		reflect.TypeFor[AttemptRetention](), reflect.TypeFor[LogRetention](),
+	} {
+		if t.Name() != part {
+			continue
+		}
+		for i := range t.NumField() {
+			if key := t.Field(i).Tag.Get("yaml"); key != "-" {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
 }
 
 // resolve makes relative file names absolute.

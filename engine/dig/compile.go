@@ -242,7 +242,7 @@ func afterHint(group *body, i int, name string) string {
 	if slices.Contains(names, "+"+name) {
 		return fmt.Sprintf("write the name with its plus: %q", "+"+name)
 	}
-	return didYouMean(name, names)
+	return DidYouMean(name, names)
 }
 
 // own is what of m stays with the task.

@@ -134,7 +134,7 @@ func (u *unit) operatorHint(name string) string {
 			known = append(known, candidate)
 		}
 	}
-	return didYouMean(name, known)
+	return DidYouMean(name, known)
 }
 
 // operatorNames are what Digdag's users know operators by; a hint names only those that exist here.

@@ -219,5 +219,5 @@ func (l *loader) nearFile(name string) string {
 	const enough = 1000
 	names, _ := dir.Readdirnames(enough) // a hint is not worth an error
 	slices.Sort(names)
-	return didYouMean(path.Base(name), names)
+	return DidYouMean(path.Base(name), names)
 }

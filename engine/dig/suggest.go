@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// didYouMean is the hint that names the candidate nearest to word, or nothing if none is near: a candidate is near if
+// DidYouMean is the hint, for any text of a user's, that names the candidate nearest to word, or nothing if none is near: a candidate is near if
 // at most half of its letters differ.
-func didYouMean(word string, candidates []string) string {
+func DidYouMean(word string, candidates []string) string {
 	best, bestDistance := "", 0
 	for _, c := range candidates {
 		limit := utf8.RuneCountInString(c) / 2

@@ -165,7 +165,7 @@ func (c *compiler) group(b *body) {
 		case strings.HasPrefix(key, "+"):
 			c.kid(b, key, v)
 		case !slices.Contains(groupKeys, key):
-			hint := didYouMean(key, slices.Concat(c.also, groupKeys))
+			hint := DidYouMean(key, slices.Concat(c.also, groupKeys))
 			if hint == "" {
 				hint = c.keyHint(b.m, key)
 			}

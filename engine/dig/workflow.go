@@ -155,7 +155,7 @@ func (u *unit) topHint(key, written string, known []string) string {
 	case u.m.Has("+" + key):
 		return ""
 	}
-	return didYouMean(key, known)
+	return DidYouMean(key, known)
 }
 
 // timezone reads the workflow's time zone; it is never evaluated.
