@@ -184,21 +184,28 @@ const (
 	backoffMax  = 5 * time.Minute
 )
 
+// rhythm is what a pause depends on, beside the health.
+type rhythm struct {
+	poll       time.Duration // in good health
+	alertAfter time.Duration
+	asked      time.Duration // how long the server wants to be left alone
+}
+
 // pause says how long to wait for the next poll: the interval ±10 % in good
 // health; after failures an exponential back-off with full jitter, but not past
 // the moment at which an alert becomes due, and never sooner than the server
 // asked for. random is in [0, 1).
-func pause(h health, now time.Time, poll, alertAfter, asked time.Duration, random float64) time.Duration {
+func pause(h health, now time.Time, r rhythm, random float64) time.Duration {
 	if h.failures == 0 {
-		return poll + time.Duration((random*2-1)*float64(poll)/10)
+		return r.poll + time.Duration((random*2-1)*float64(r.poll)/10)
 	}
 	ceiling := backoffMax
 	if h.failures < 10 {
 		ceiling = min(backoffMax, backoffBase<<h.failures)
 	}
 	wait := max(backoffBase, time.Duration(random*float64(ceiling)))
-	if alert := h.since.Add(alertAfter).Sub(now); !h.alerted && alert > 0 {
+	if alert := h.since.Add(r.alertAfter).Sub(now); !h.alerted && alert > 0 {
 		wait = min(wait, alert)
 	}
-	return max(wait, asked)
+	return max(wait, r.asked)
 }

@@ -53,8 +53,13 @@ func TestChangedProjects(t *testing.T) {
 
 func TestPlan(t *testing.T) {
 	live := Live{Projects: []LiveProject{
-		{"same", "same", "t", "r0"}, {"new", "new", "t", "r0"}, {"gone", "gone", "t", "r0"}, {"broken", "broken", "t", "r0"},
-		{"evil", "evil", "t", "r0"}, {"folder/in", "folder/in", "t", "r0"}, {"folder2", "folder2", "t", "r0"},
+		{"same", "same", "t", "r0"},
+		{"new", "new", "t", "r0"},
+		{"gone", "gone", "t", "r0"},
+		{"broken", "broken", "t", "r0"},
+		{"evil", "evil", "t", "r0"},
+		{"folder/in", "folder/in", "t", "r0"},
+		{"folder2", "folder2", "t", "r0"},
 	}}
 	bad := []Diagnostic{{File: "a.dig", Severity: Error, Message: "no"}}
 	odd := []Diagnostic{{File: "a.dig", Severity: Warning, Message: "hm"}}
@@ -84,8 +89,13 @@ func TestNameConflicts(t *testing.T) {
 		Taken:    map[string]string{"theirs": "other"},
 	}
 	found := []FoundProject{
-		{Path: "a", Name: "x"}, {Path: "b", Name: "x"}, {Path: "c", Name: "theirs"}, {Path: "d", Name: "k"},
-		{Path: "e", Name: "m"}, {Path: "f", Name: "n"}, {Path: "g", Name: "n"},
+		{Path: "a", Name: "x"},
+		{Path: "b", Name: "x"},
+		{Path: "c", Name: "theirs"},
+		{Path: "d", Name: "k"},
+		{Path: "e", Name: "m"},
+		{Path: "f", Name: "n"},
+		{Path: "g", Name: "n"},
 	}
 	good, taken := nameConflicts(live, found, []Refusal{{Path: "kept", Name: "k"}})
 	var gotGood, gotTaken []string
@@ -108,24 +118,24 @@ func TestPauseAndAlert(t *testing.T) {
 	after := 10 * time.Minute
 	h := health{}
 	for random, want := range map[float64]time.Duration{0: 54 * time.Second, 0.5: time.Minute, 0.999999: 66 * time.Second} {
-		if got := pause(h, t0, time.Minute, after, 0, random); got.Round(time.Second) != want {
+		if got := pause(h, t0, rhythm{time.Minute, after, 0}, random); got.Round(time.Second) != want {
 			t.Errorf("in good health, random %v: got %s, want %s", random, got, want)
 		}
 	}
 	want := []time.Duration{2, 4, 8, 16, 32, 64, 128, 256, 300, 300}
 	for i := range want {
 		h = h.failed(t0, errors.New("away"))
-		if got := pause(h, t0, time.Minute, time.Hour, 0, 0.999999999); got.Round(time.Second) != want[i]*time.Second {
+		if got := pause(h, t0, rhythm{time.Minute, time.Hour, 0}, 0.999999999); got.Round(time.Second) != want[i]*time.Second {
 			t.Errorf("failure %d: got at most %s, want %s", i+1, got, want[i]*time.Second)
 		}
 	}
-	if got := pause(h, t0, time.Minute, after, 0, 0); got != time.Second {
+	if got := pause(h, t0, rhythm{time.Minute, after, 0}, 0); got != time.Second {
 		t.Errorf("the shortest back-off is %s, want 1s", got)
 	}
-	if got := pause(h, t0.Add(9*time.Minute+58*time.Second), time.Minute, after, 0, 0.99); got != 2*time.Second {
+	if got := pause(h, t0.Add(9*time.Minute+58*time.Second), rhythm{time.Minute, after, 0}, 0.99); got != 2*time.Second {
 		t.Errorf("just before the alert: got %s, want to be there on time", got)
 	}
-	if got := pause(h, t0, time.Minute, after, time.Hour, 0.5); got != time.Hour {
+	if got := pause(h, t0, rhythm{time.Minute, after, time.Hour}, 0.5); got != time.Hour {
 		t.Errorf("the server asked for an hour: got %s", got)
 	}
 	for _, test := range []struct {

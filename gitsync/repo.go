@@ -109,16 +109,25 @@ func (r Repo) checkAuth(u remoteURL) error {
 		return errors.New("auth: token_file, username and password_file are for http(s) URLs")
 	case u.kind != kindSSH && sshAuth:
 		return errors.New("auth: ssh_key_file and known_hosts_file are for ssh URLs")
+	case u.kind == kindHTTP:
+		if u.scheme == "http" && !r.Insecure && !isLoopback(u.host) {
+			return errors.New("http:// is unprotected: use https://, or set insecure: true")
+		}
+		return a.checkHTTP()
 	case u.kind == kindSSH && (a.SSHKeyFile == "" || a.KnownHostsFile == ""):
 		return errors.New("auth: an ssh URL needs ssh_key_file and known_hosts_file (unknown hosts are never accepted)")
+	}
+	return nil
+}
+
+func (a Auth) checkHTTP() error {
+	switch {
 	case a.TokenFile != "" && a.PasswordFile != "":
 		return errors.New("auth: give token_file or password_file, not both")
 	case a.PasswordFile != "" && a.Username == "":
 		return errors.New("auth: password_file needs username")
 	case a.Username != "" && a.PasswordFile == "" && a.TokenFile == "":
 		return errors.New("auth: username needs password_file or token_file")
-	case u.kind == kindHTTP && u.scheme == "http" && !r.Insecure && !isLoopback(u.host):
-		return errors.New("http:// is unprotected: use https://, or set insecure: true")
 	}
 	return nil
 }

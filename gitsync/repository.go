@@ -104,7 +104,7 @@ func (r *repository) run(ctx context.Context) {
 		}
 		r.poll(ctx)
 		now := time.Now()
-		wait := pause(r.health, now, r.repo.Poll, r.opts.AlertAfter, r.asked, r.opts.Rand())
+		wait := pause(r.health, now, rhythm{r.repo.Poll, r.opts.AlertAfter, r.asked}, r.opts.Rand())
 		r.update(func(s *Status) { s.Phase, s.NextPoll = phaseWaiting, now.Add(wait) })
 		timer.Reset(wait)
 	}
