@@ -1,0 +1,197 @@
+package api
+
+import (
+	"bufio"
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"gitdag/engine/flow"
+)
+
+// The types of what is answered.
+const (
+	jsonType = "application/json"
+	gzipped  = "application/gzip"
+	plain    = "text/plain;charset=UTF-8"
+)
+
+// Error is the body of every error but that of a start whose session has an
+// attempt, which is the attempt.
+type Error struct {
+	Message string `json:"message"`
+	Status  int    `json:"status"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// statusf returns an error with a status of HTTP.
+func statusf(status int, format string, args ...any) error {
+	return &Error{Message: fmt.Sprintf(format, args...), Status: status}
+}
+
+func notFoundf(format string, args ...any) error {
+	return statusf(http.StatusNotFound, format, args...)
+}
+func badf(format string, args ...any) error { return statusf(http.StatusBadRequest, format, args...) }
+
+// fail answers with an error.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+		return // nobody listens
+	}
+	var answer *Error
+	var many *flow.TooManyTasks
+	switch {
+	case errors.As(err, &answer):
+	case errors.As(err, &many):
+		answer = &Error{many.Error(), http.StatusBadRequest}
+	case errors.Is(err, ErrNotFound):
+		answer = &Error{err.Error(), http.StatusNotFound}
+	case errors.Is(err, ErrUnavailable):
+		w.Header().Set("Retry-After", "1")
+		answer = &Error{err.Error(), http.StatusServiceUnavailable}
+	default:
+		s.Log.Error("a request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		answer = &Error{"internal error; the agent's log says more", http.StatusInternalServerError}
+	}
+	_ = writeJSON(w, r, answer.Status, answer)
+}
+
+// writeJSON answers with a value. An error is one of the connection.
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, v any) error {
+	body := begin(w, r, status)
+	err := body.encode(v)
+	return body.end(err)
+}
+
+// writeList answers with an object that has a list under one key.
+func writeList[T any](w http.ResponseWriter, r *request, key string, list []T) error {
+	return writeEach(w, r, key, list, func(v T) T { return v })
+}
+
+// writeEach is writeList of what convert makes of the elements, one at a time:
+// a list of tasks may have a hundred thousand.
+func writeEach[From, To any](w http.ResponseWriter, r *request, key string, list []From, convert func(From) To) error {
+	body := begin(w, r.Request, http.StatusOK)
+	_, err := fmt.Fprintf(body, "{%q:[", key)
+	for i := range list {
+		if err != nil {
+			break
+		}
+		if i > 0 {
+			_ = body.WriteByte(',')
+		}
+		err = body.encode(convert(list[i]))
+	}
+	if err == nil {
+		_, err = body.WriteString("]}\n")
+	}
+	_ = body.end(err)
+	return nil // the answer has begun; what fails then is the connection
+}
+
+// answer is a JSON body on its way, compressed if the client accepts that.
+type answer struct {
+	*bufio.Writer
+	packer io.WriteCloser
+}
+
+// begin writes the head of an answer.
+func begin(w http.ResponseWriter, r *http.Request, status int) *answer {
+	h := w.Header()
+	h.Set("Content-Type", jsonType)
+	h.Add("Vary", "Accept-Encoding")
+	var packer io.WriteCloser
+	switch encoding := encodingFor(r.Header.Values("Accept-Encoding")); encoding {
+	case "gzip":
+		h.Set("Content-Encoding", encoding)
+		packer = gzip.NewWriter(w)
+	case "deflate":
+		h.Set("Content-Encoding", encoding)
+		// Raw, as Digdag does it: the level is always valid.
+		packer, _ = flate.NewWriter(w, flate.DefaultCompression)
+	}
+	w.WriteHeader(status)
+	if packer == nil {
+		return &answer{bufio.NewWriter(w), nil}
+	}
+	return &answer{bufio.NewWriter(packer), packer}
+}
+
+func (a *answer) encode(v any) error {
+	e := json.NewEncoder(a)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// end writes what is left. After an error the body stays cut off, so that
+// nobody takes it for whole.
+func (a *answer) end(err error) error {
+	if err == nil {
+		err = a.Flush()
+	}
+	if err == nil && a.packer != nil {
+		err = a.packer.Close()
+	}
+	return err
+}
+
+// encodingFor picks the compression of an answer: gzip rather than deflate, and
+// nothing that is offered with a quality of 0.
+func encodingFor(offers []string) string {
+	found := ""
+	for name, quality := range elements(offers) {
+		switch {
+		case quality == 0:
+		case strings.EqualFold(name, "gzip"), strings.EqualFold(name, "x-gzip"):
+			return "gzip"
+		case strings.EqualFold(name, "deflate"):
+			found = "deflate"
+		}
+	}
+	return found
+}
+
+// accepts tells whether a client takes a type. One that does not say takes all.
+func accepts(offers []string, kind string) bool {
+	if len(offers) == 0 {
+		return true
+	}
+	kind, _, _ = strings.Cut(kind, ";")
+	group, _, _ := strings.Cut(kind, "/")
+	for name, quality := range elements(offers) {
+		if quality > 0 && (name == "*/*" || name == "*" || strings.EqualFold(name, group+"/*") || strings.EqualFold(name, kind)) {
+			return true
+		}
+	}
+	return false
+}
+
+// elements yields the elements of a header's list and their qualities.
+func elements(values []string) func(func(string, float64) bool) {
+	return func(yield func(string, float64) bool) {
+		for _, value := range values {
+			for element := range strings.SplitSeq(value, ",") {
+				name, rest, _ := strings.Cut(element, ";")
+				quality := 1.0
+				if _, given, err := mime.ParseMediaType("x/y;" + rest); err == nil {
+					if q, err := strconv.ParseFloat(given["q"], 64); err == nil {
+						quality = q
+					}
+				}
+				if name = strings.TrimSpace(name); name != "" && !yield(name, quality) {
+					return
+				}
+			}
+		}
+	}
+}
