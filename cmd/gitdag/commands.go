@@ -6,6 +6,9 @@ import "github.com/spf13/cobra"
 func (c *cli) commands() []*cobra.Command {
 	return []*cobra.Command{
 		c.agentCommand(),
+		c.runCommand(),
+		c.checkCommand(),
+		c.initCommand(),
 		c.journalCommand(),
 		c.fetchChildCommand(),
 	}

@@ -86,6 +86,7 @@ func (c *cli) rootCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.banner()
 			fmt.Fprint(c.stderr, cmd.UsageString())
 			return nil
 		},
@@ -96,6 +97,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
+	new(commonOptions).add(root.Flags()) // Digdag takes them without a command too
 	root.AddCommand(c.commands()...)
 	return root
 }

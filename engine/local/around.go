@@ -1,0 +1,238 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"gitdag/engine"
+	"gitdag/engine/flow"
+	"gitdag/engine/operator"
+	"gitdag/engine/params"
+)
+
+// generating are the operators that only decide which tasks there are: they
+// run in a dry run too, so that those tasks are shown (O29).
+var generating = map[string]bool{"call": true, "for_each": true, "for_range": true, "if": true, "loop": true}
+
+// thread is how log lines of a task name their thread: Digdag's form.
+func thread(c *engine.Call) string {
+	v := c.Dispatch.View
+	return fmt.Sprintf("%04d@[0:%s:%d:%d]%s", c.Task.ID, v.Attempt.ProjectName, v.Session.ID, v.Attempt.ID, c.Task.FullName)
+}
+
+// around decides what becomes of a task when it is about to run, and runs it.
+// It is engine.Options.Around.
+func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) (*operator.Result, error) {
+	name := c.Task.FullName
+	if r.selection.leavesOut(name) {
+		r.console.printf(slog.LevelWarn, thread(c), "Skipped: not in the part of the workflow that was asked for")
+		r.leaveOut(name)
+		return nil, nil
+	}
+	// A repetition runs everything, whatever was saved (L62).
+	if !c.Dispatch.Repeated && r.selection.mayReuse(name) {
+		saved, err := r.states.load(name)
+		if err != nil {
+			r.console.printf(slog.LevelWarn, thread(c), "the task runs again: %v", err)
+		}
+		if saved != nil {
+			r.console.printf(slog.LevelWarn, thread(c), "Skipped: done already in this session")
+			r.remember(c, saved)
+			return saved, nil
+		}
+	}
+	return r.execute(ctx, c, run)
+}
+
+func (r *runner) execute(ctx context.Context, c *engine.Call, run engine.Runner) (*operator.Result, error) {
+	if r.options.ShowParams {
+		r.console.printf(slog.LevelWarn, thread(c), "parameters:\n%s", YAML(c.Task.Config, "  "))
+	}
+	if c.Task.State == nil { // not at each poll
+		r.console.printf(slog.LevelInfo, thread(c), "%s", describe(c))
+	}
+	if r.options.DryRun && !generating[c.Task.Type] {
+		if _, known := r.options.Operators.Lookup(c.Task.Type); known || c.Task.Type == "" {
+			return nil, nil
+		}
+	}
+	result, err := run(ctx)
+	var poll *operator.Poll
+	switch {
+	case errors.As(err, &poll) || ctx.Err() != nil:
+	case err != nil:
+		r.failed(c.Dispatch.Lease, thread(c), c.Task.FullName, err.Error())
+	default:
+		r.remember(c, result)
+		if key := unused(c.Task); key != "" {
+			r.console.printf(slog.LevelError, thread(c), "parameter %q is not used at task %s", key, c.Task.FullName)
+		}
+	}
+	return result, err
+}
+
+// describe returns what the task is about to do, `type>: command`.
+func describe(c *engine.Call) string {
+	typ := c.Task.Type
+	if typ == "" {
+		return "nothing to do"
+	}
+	if !c.Task.Config.Has(typ + ">") {
+		return "type: " + typ
+	}
+	command, _ := c.Task.Config.Lookup("_command")
+	return typ + ">: " + commandText(command)
+}
+
+func commandText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case *params.Map:
+		var parts []string
+		for key, value := range v.All() {
+			parts = append(parts, key+"="+commandText(value))
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	}
+	return params.EnvText(v)
+}
+
+// reads are the keys of their own tasks that the simplest operators read:
+// only of these it is known that any other key is a mistake.
+var reads = map[string][]string{
+	"echo": nil, "fail": nil, "notify": nil,
+	"if":   {"_do", "_else_do", "_retry", "_parallel"},
+	"wait": {"blocking", "poll_interval"},
+}
+
+// engineKeys are the keys of any task that the engine reads.
+var engineKeys = map[string]bool{"_type": true, "_command": true, "_timeout": true, "_labels": true}
+
+// unused returns the first key of a task that nothing reads; empty for none.
+func unused(t *operator.Task) string {
+	known, ok := reads[t.Type]
+	if !ok {
+		return ""
+	}
+next:
+	for key := range t.Local.All() {
+		if engineKeys[key] || key == t.Type+">" {
+			continue
+		}
+		for _, k := range known {
+			if key == k {
+				continue next
+			}
+		}
+		return key
+	}
+	return ""
+}
+
+// failed logs a failure of a task once, as soon as it is known.
+func (r *runner) failed(l flow.Lease, thread, name, message string) {
+	r.mu.Lock()
+	logged := r.logged[l]
+	r.logged[l] = true
+	r.mu.Unlock()
+	if !logged {
+		r.console.printf(slog.LevelError, thread, "Task %s failed.\n%s", name, message)
+	}
+}
+
+// remember keeps a result until its task has succeeded with all that it
+// generated, for the state file.
+func (r *runner) remember(c *engine.Call, result *operator.Result) {
+	if result == nil || !r.states.write {
+		return
+	}
+	if result.Subtasks.Len() == 0 && result.Export.Len() == 0 && result.Store.Len() == 0 && len(result.Reset) == 0 {
+		return
+	}
+	r.mu.Lock()
+	r.results[c.Task.ID] = result
+	r.mu.Unlock()
+}
+
+// leaveOut notes that a task does not run. Its state is not saved, nor are
+// those of the tasks around it, whatever becomes of them (L63).
+func (r *runner) leaveOut(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.partial[name] = true
+	for i, c := range name {
+		if i > 0 && (c == '+' || c == '^') {
+			r.partial[name[:i]] = true
+		}
+	}
+}
+
+// narrate saves the states of tasks that have succeeded, groups too, and
+// follows what is still to be waited for. It is engine.Options.Narrate.
+func (r *runner) narrate(s *flow.State, events []flow.Event) {
+	for _, ev := range events {
+		switch ev := ev.(type) {
+		case *flow.TaskMoved:
+			r.moved(s, ev)
+		case *flow.AlertRaised:
+			r.waitFor(func() { r.alerts++ })
+		case *flow.AlertClosed:
+			if ev.Why != "" {
+				r.console.Warn("a notification was given up: %s", ev.Why)
+			}
+			r.waitFor(func() { r.alerts-- })
+		case *flow.AlertDelayed:
+			r.console.Warn("a notification could not be delivered yet: %s", ev.Why)
+		}
+	}
+}
+
+func (r *runner) moved(s *flow.State, ev *flow.TaskMoved) {
+	if ev.Note == "" && ev.To != flow.Success && ev.Failure == nil {
+		return
+	}
+	a := s.Attempt(ev.Attempt)
+	if a == nil {
+		return
+	}
+	t := a.Task(ev.Task)
+	if ev.Note != "" {
+		r.console.Warn("%s: %s", t.FullName(), ev.Note)
+	}
+	switch {
+	case ev.Failure != nil:
+		row := t.Row()
+		r.failed(flow.Lease{Attempt: ev.Attempt, Task: ev.Task, Execution: row.Execution}, mainThread, row.FullName, message(row.Error))
+	case ev.To == flow.Success:
+		r.succeeded(t)
+	}
+}
+
+func (r *runner) succeeded(t *flow.Task) {
+	name := t.FullName()
+	r.mu.Lock()
+	result := r.results[t.ID()]
+	delete(r.results, t.ID())
+	partial := r.partial[name]
+	r.mu.Unlock()
+	if partial {
+		return
+	}
+	if err := r.states.save(name, result); err != nil {
+		r.console.Warn("%v", err)
+	}
+}
+
+// message returns the text of an error object, or all of it.
+func message(object *params.Map) string {
+	if v, _ := object.Lookup("message"); v != nil {
+		if text, ok := params.Text(v); ok {
+			return text
+		}
+	}
+	return string(params.AppendJSON(nil, object))
+}
