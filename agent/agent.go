@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gitdag/engine"
@@ -22,6 +23,7 @@ import (
 	"gitdag/engine/tasklog"
 	"gitdag/engine/workspace"
 	"gitdag/gitsync"
+	"gitdag/gitsync/forge"
 	"gitdag/notify"
 )
 
@@ -39,12 +41,14 @@ type Options struct {
 // Agent is a running daemon. Make one with [New].
 type Agent struct {
 	options Options
-	config  Config
+	config  atomic.Pointer[Config]
 	log     *slog.Logger
 
 	store     *store
 	engine    *engine.Engine
-	syncer    *gitsync.Syncer
+	syncs     syncs
+	alerts    atomic.Pointer[alerter]
+	hooks     atomic.Pointer[forge.Handler]
 	logs      *tasklog.Store
 	spaces    *workspaces
 	evaluator *expr.Evaluator
@@ -62,10 +66,12 @@ type Agent struct {
 
 // New checks the configuration; nothing is touched before [Agent.Start].
 func New(o Options) (*Agent, error) {
-	a := &Agent{options: o, config: o.Config, log: o.Log, failed: make(chan struct{}), done: make(chan struct{})}
-	if err := a.config.complete(); err != nil {
+	a := &Agent{options: o, log: o.Log, failed: make(chan struct{}), done: make(chan struct{})}
+	c := o.Config
+	if err := c.complete(); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
+	a.config.Store(&c)
 	return a, nil
 }
 
@@ -87,8 +93,8 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 	a.background(ctx, a.keepHouse)
 	// While tasks drain, requests are still answered.
 	a.defer_(a.stopEngine)
-	a.syncer.Start(ctx)
-	a.defer_(func(context.Context) { a.syncer.Stop() })
+	a.syncs.begin(ctx)
+	a.defer_(func(context.Context) { a.syncs.stop() })
 	return nil
 }
 
@@ -141,18 +147,29 @@ func (a *Agent) Err() error { return errors.Join(a.engine.Err(), a.failure) }
 func (a *Agent) Addr() string { return a.listener.Addr().String() }
 
 // Sync has a repository, or all of them if the name is empty, polled at once.
-func (a *Agent) Sync(repo string) bool { return a.syncer.Trigger(repo) }
+func (a *Agent) Sync(repo string) bool { return a.syncs.Trigger(repo) }
 
-// Reload takes over what of a configuration can change while the agent runs.
+// Reload takes over what of a configuration can change while the agent runs:
+// repositories, alerts, how many tasks run, and how long things are kept.
 func (a *Agent) Reload(ctx context.Context, c Config) error {
 	if err := c.complete(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	if c.Data != a.config.Data || c.Listen != a.config.Listen {
-		a.log.Warn("data and listen change at the next start only")
+	alerts, err := newAlerter(&c, a.options.Alerts, a.logs, a.log.With("component", "notify"))
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
 	}
+	if err := a.syncs.replace(context.WithoutCancel(ctx), &c); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if a.config.Load().needsRestart(&c) {
+		a.log.Warn("data, listen, auth, limits and the settings of tasks but max change at the next start only")
+	}
+	a.config.Store(&c)
+	a.alerts.Store(alerts)
+	a.hooks.Store(a.webhooks())
 	a.engine.Configure(ctx, flowConfig(&c))
-	a.syncer.Trigger("")
+	a.syncs.Trigger("")
 	return nil
 }
 
@@ -167,7 +184,7 @@ func flowConfig(c *Config) flow.Config {
 // startEngine recovers the data directory, ends what a crashed agent has left
 // running, and starts the engine and what it stands on.
 func (a *Agent) startEngine(ctx context.Context) error {
-	c := &a.config
+	c := a.config.Load()
 	var err error
 	if a.store, err = openStore(ctx, c.Data, a.options.Version, flowConfig(c), a.log); err != nil {
 		return err
@@ -194,6 +211,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
+	a.alerts.Store(alerts)
 	operators := operator.NewRegistry(operator.Builtin())
 	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
 	a.defer_(func(context.Context) { a.evaluator.Close() })
@@ -204,12 +222,14 @@ func (a *Agent) startEngine(ctx context.Context) error {
 		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
 		Commands: command.Local{Grace: grace}, Secrets: secrets{}, Evaluator: a.evaluator,
 		Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id,
-		Deliver: alerts.deliver, Log: a.log.With("component", "engine"),
+		Deliver: func(ctx context.Context, d *flow.Deliver) engine.Delivery { return a.alerts.Load().deliver(ctx, d) },
+		Log:     a.log.With("component", "engine"),
 	})
-	if a.syncer, err = a.newSyncer(operators); err != nil {
+	a.syncs.make = func(c *Config) (*gitsync.Syncer, error) { return a.newSyncer(c, operators) }
+	if err := a.syncs.start(c); err != nil {
 		return err
 	}
-	a.spaces.dir = a.syncer.Dir
+	a.spaces.dir = a.syncs.dir
 	if err := a.engine.Start(ctx); err != nil {
 		return err
 	}
@@ -219,7 +239,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 
 // stopEngine lets running tasks end for the configured time, then ends them.
 func (a *Agent) stopEngine(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.config.Drain))
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.config.Load().Drain))
 	defer cancel()
 	a.engine.Stop(ctx)
 }
@@ -245,8 +265,7 @@ func endSurvivors(ctx context.Context, id string, grace time.Duration, log *slog
 	}
 }
 
-func (a *Agent) newSyncer(operators *operator.Registry) (*gitsync.Syncer, error) {
-	c := &a.config
+func (a *Agent) newSyncer(c *Config, operators *operator.Registry) (*gitsync.Syncer, error) {
 	repos := make([]gitsync.Repo, len(c.Repos))
 	for i := range c.Repos {
 		repos[i] = c.Repos[i].gitsync(c.Insecure)
@@ -254,7 +273,7 @@ func (a *Agent) newSyncer(operators *operator.Registry) (*gitsync.Syncer, error)
 	return gitsync.New(gitsync.Options{
 		Repos: repos, Data: c.Data, Self: a.options.Self,
 		Checker: checker{operators}, Target: target{a.engine},
-		Log: a.log.With("component", "gitsync"), Rand: rand.Float64,
+		Log: a.log, Rand: rand.Float64,
 		AlertAfter: time.Duration(c.Sync.AlertAfter), Memory: int64(c.Sync.Memory), Depth: c.Sync.Depth,
 		Revisions: c.Retention.Revisions,
 		Limits: gitsync.Limits{
@@ -271,8 +290,8 @@ func (a *Agent) serve(ctx context.Context) error {
 		return err
 	}
 	var lc net.ListenConfig
-	if a.listener, err = lc.Listen(ctx, "tcp", a.config.Listen); err != nil {
-		return fmt.Errorf("listen on %s: %w", a.config.Listen, err)
+	if a.listener, err = lc.Listen(ctx, "tcp", a.config.Load().Listen); err != nil {
+		return fmt.Errorf("listen on %s: %w", a.config.Load().Listen, err)
 	}
 	a.server = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,

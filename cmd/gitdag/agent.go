@@ -250,10 +250,13 @@ func (c *cli) runAgent(ctx context.Context, a *agent.Agent, log *slog.Logger, re
 			return fmt.Errorf("the agent cannot go on: %w", err)
 		case <-ctx.Done():
 		}
+		// A second signal ends the wait for running tasks.
+		impatient, release := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGINT, syscall.SIGTERM)
+		defer release()
 		log.Info("agent stopping")
 		manager.stopping()
 		begin := time.Now()
-		a.Stop(context.WithoutCancel(ctx))
+		a.Stop(impatient)
 		log.Info("agent stopped", "after", time.Since(begin).Round(time.Millisecond))
 		return nil
 	}
