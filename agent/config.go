@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -316,6 +317,12 @@ func (c *Config) complete() error {
 		c.Repos[i].Name = r.Name
 	}
 	return c.checkListen()
+}
+
+// needsRestart tells whether next differs in what is read at the start only.
+func (c *Config) needsRestart(next *Config) bool {
+	return c.Data != next.Data || c.Listen != next.Listen || c.Auth != next.Auth || c.Limits != next.Limits ||
+		c.Tasks.KillGrace != next.Tasks.KillGrace || !slices.Equal(c.Tasks.Env, next.Tasks.Env)
 }
 
 // checkListen refuses an address that others can reach without a token.

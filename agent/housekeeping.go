@@ -33,7 +33,7 @@ func (a *Agent) keepHouse(ctx context.Context) {
 
 // tidy makes one round. What fails is tried again by the next.
 func (a *Agent) tidy(ctx context.Context, now time.Time) {
-	r := &a.config.Retention
+	r := &a.config.Load().Retention
 	if n, err := a.store.history.Expire(ctx, history.Keep{Age: time.Duration(r.Attempts.Age), Count: r.Attempts.Count}, now); err != nil {
 		a.log.Warn("old attempts could not be removed", "err", err)
 	} else if n > 0 {
@@ -60,7 +60,7 @@ func (a *Agent) sweepWorkspaces(ctx context.Context, now time.Time) error {
 			live[attempt.ID] = true
 		}
 	})
-	keep := time.Duration(a.config.Retention.Workspaces)
+	keep := time.Duration(a.config.Load().Retention.Workspaces)
 	return a.spaces.store.Sweep(func(attempt uint64) bool {
 		if live[attempt] || attempt > last {
 			return true
@@ -79,7 +79,7 @@ var objectName = regexp.MustCompile(`[0-9a-f]{64}`)
 // does no harm.
 func (a *Agent) sweepObjects() error {
 	named := &nameCollector{found: map[string]bool{}}
-	if err := journal.Dump(journal.OSFS(a.config.Data), named); err != nil {
+	if err := journal.Dump(journal.OSFS(a.config.Load().Data), named); err != nil {
 		return err
 	}
 	var state bytes.Buffer
