@@ -124,7 +124,7 @@ func (st *step) begin(w *Workflow, in *Start, facts AttemptFacts) {
 	if !a.SLA.At.IsZero() {
 		s.timers.add(stampOf(a.SLA.At), timerSLA, a.ID, 0)
 	}
-	st.todo = append(st.todo, followUp{a, a.root()})
+	st.moved = append(st.moved, followUp{a, a.root()})
 }
 
 // slaDue acts on a deadline that has passed before the attempt was over

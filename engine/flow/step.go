@@ -34,14 +34,15 @@ func (e *Conflict) Error() string {
 // step is one call of Step: it decides by the state, which each event changes
 // at once.
 type step struct {
-	s    *State
-	now  stamp
-	out  Output
-	todo []followUp
+	s   *State
+	now stamp
+	out Output
+	// moved holds the tasks that have moved, whose dependants are to be opened;
+	// unsettled those that may be over.
+	moved, unsettled []followUp
 }
 
-// followUp is a task that has moved and whose surroundings are to be looked
-// at.
+// followUp is a task that is to be looked at.
 type followUp struct {
 	a *Attempt
 	t *Task

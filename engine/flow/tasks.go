@@ -13,24 +13,39 @@ const DefaultTasks = 100_000
 func (st *step) move(a *Attempt, t *Task, e TaskMoved) {
 	e.At, e.Attempt, e.Task = st.now, a.ID, t.ID()
 	st.emit(&e)
-	st.todo = append(st.todo, followUp{a, t})
+	st.moved = append(st.moved, followUp{a, t})
 }
 
-// settleAll follows the moves until nothing moves any more.
+// settleAll follows the moves until nothing moves any more. Whatever may start
+// is opened before any task is settled: siblings can end in one step, and their
+// parent is not over while one of them has followers, or the parent itself new
+// children, that have yet to be opened.
 func (st *step) settleAll() {
-	for i := 0; i < len(st.todo); i++ {
-		f := st.todo[i]
+	for opened, settled := 0, 0; ; {
 		switch {
-		case f.t.state == Ready:
-			st.becameReady(f.a, f.t)
-		case f.t.state == Planned:
-			st.openChildren(f.a, f.t)
-			st.settle(f.a, f.t)
-		case f.t.state.Final():
-			st.ended(f.a, f.t)
+		case opened < len(st.moved):
+			opened++
+			st.follow(st.moved[opened-1])
+		case settled < len(st.unsettled):
+			settled++
+			st.settle(st.unsettled[settled-1])
+		default:
+			return
 		}
 	}
-	st.todo = nil
+}
+
+// follow opens what waited for a task that has moved.
+func (st *step) follow(f followUp) {
+	switch {
+	case f.t.state == Ready:
+		st.becameReady(f.a, f.t)
+	case f.t.state == Planned:
+		st.openChildren(f.a, f.t)
+		st.unsettled = append(st.unsettled, f)
+	case f.t.state.Final():
+		st.ended(f.a, f.t)
+	}
 }
 
 // becameReady queues an operator task for a worker, and asks for the options
@@ -80,7 +95,7 @@ func (st *step) openChildren(a *Attempt, t *Task) {
 	}
 }
 
-// ended looks at the siblings and the parent of a task that is over.
+// ended opens the siblings of a task that is over and has its parent looked at.
 func (st *step) ended(a *Attempt, t *Task) {
 	p := t.Parent()
 	if p == nil {
@@ -90,7 +105,7 @@ func (st *step) ended(a *Attempt, t *Task) {
 	if t.state == Success {
 		st.openFollowers(a, t, p)
 	}
-	st.settle(a, p)
+	st.unsettled = append(st.unsettled, followUp{a, p})
 }
 
 // openFollowers opens the siblings that have waited for t alone.
@@ -131,7 +146,8 @@ func gateFirst(ord int32, p Parallel) int32 {
 
 // settle ends a task whose children can progress no more, or has them run
 // again.
-func (st *step) settle(a *Attempt, t *Task) {
+func (st *step) settle(f followUp) {
+	a, t := f.a, f.t
 	if t.state != Planned || t.progressing > 0 {
 		return
 	}
@@ -190,15 +206,7 @@ func (st *step) waited(a *Attempt, t *Task) {
 	if from < to {
 		e.Blocks = []Insert{{Base: st.s.last.Task + 1, Kind: RoundBlock}}
 	}
-	st.replan(a, t, e)
-}
-
-// replan moves a task whose children are over back to where they may run. The
-// new ones are opened at once: a sibling that ended in the same step may look
-// at the task next, and must find them on their way.
-func (st *step) replan(a *Attempt, t *Task, e TaskMoved) {
 	st.move(a, t, e)
-	st.openChildren(a, t)
 }
 
 // childrenFailed gives `_error`, and at the root the failure alert, their turn
@@ -209,7 +217,7 @@ func (st *step) childrenFailed(a *Attempt, t *Task) {
 		st.move(a, t, TaskMoved{By: Settled, To: GroupError, Note: note})
 		return
 	}
-	st.replan(a, t, TaskMoved{By: Generated, To: Planned, Blocks: blocks, Note: note})
+	st.move(a, t, TaskMoved{By: Generated, To: Planned, Blocks: blocks, Note: note})
 }
 
 // failureBlocks returns what a group that fails adds: its `_error`, and at the
