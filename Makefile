@@ -4,7 +4,7 @@ GO        ?= go
 CASES     ?= testdata/conformance
 SOAK      ?= 60s
 SOAK_SEED ?= 1
-VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+VERSION   ?= 0.1.0-$(shell git describe --always --dirty 2>/dev/null || echo dev)
 
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 TOOLS     := $(CURDIR)/.tools

@@ -14,7 +14,7 @@ import (
 func main() { os.Exit(run()) }
 
 // version is set by the linker.
-var version = "devel"
+var version = "0.1.0-dev"
 
 // run executes the command line and returns the exit status: 0 for success, 1
 // when the work failed, 2 when it was asked for in a wrong way, 130 after
