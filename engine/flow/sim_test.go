@@ -86,6 +86,7 @@ type world struct {
 	config  Config
 	closing bool
 	owed    map[EffectKey]Effect
+	history map[sessionKey]*Past // of what was archived
 
 	final   map[uint64]TaskState
 	leases  map[Lease]bool
@@ -99,7 +100,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return &world{
 		t: t, rng: rng, now: time.Date(2031, 4, 5, 0, 0, 0, 0, time.UTC),
 		live: New(config), replica: New(config), objects: newMemObjects(), config: config,
-		owed: map[EffectKey]Effect{}, final: map[uint64]TaskState{}, leases: map[Lease]bool{},
+		owed: map[EffectKey]Effect{}, history: map[sessionKey]*Past{}, final: map[uint64]TaskState{}, leases: map[Lease]bool{},
 		ticks: map[string]bool{}, settled: map[uint64]int{},
 	}
 }

@@ -116,6 +116,7 @@ func (w *world) start() {
 		Project: "p", Workflow: "v", Tree: w.objects.keep(w.t, w.tree("+w", 3)), UUID: "u",
 		Session: w.now.Truncate(time.Second), SLA: w.sla(), RetryName: []string{"", "again"}[w.rng.IntN(2)],
 	}
+	in.Past = w.past(in.Workflow, in.Session)
 	_ = w.step(in)
 }
 
@@ -148,7 +149,7 @@ func (w *world) answer() {
 	case *EvaluateGroup:
 		w.evaluate(e)
 	case *Archive:
-		_ = w.step(&Archived{Attempt: e.Attempt})
+		w.archive(e.Attempt)
 	case *Deliver:
 		if w.rng.IntN(3) == 0 {
 			_ = w.step(&AlertUndelivered{ID: e.ID, Retry: w.now.Add(time.Second), Why: "down"})
@@ -160,6 +161,31 @@ func (w *world) answer() {
 	case *CatchUpDue:
 		w.missed(e)
 	}
+}
+
+// archive keeps of a finished attempt what later starts are to know.
+func (w *world) archive(id uint64) {
+	a := w.live.Attempt(id)
+	if err := w.step(&Archived{Attempt: id}); err != nil {
+		return
+	}
+	key := sessionKey{workflowKey{a.Project, a.Workflow}, a.Session.Time.Unix()}
+	past := w.history[key]
+	if past == nil {
+		past = &Past{Session: a.Session.SessionFacts, Names: map[string]uint64{}}
+		w.history[key] = past
+	}
+	past.LastAttempt, past.Index = max(past.LastAttempt, id), max(past.Index, a.Index)
+	past.Names[a.RetryName] = id
+}
+
+// past looks a session of project p up.
+func (w *world) past(workflow string, session time.Time) *Past {
+	p := w.live.ProjectNamed("p")
+	if p == nil {
+		return nil
+	}
+	return w.history[sessionKey{workflowKey{p.ID, workflow}, session.Unix()}]
 }
 
 func (w *world) evaluate(e *EvaluateGroup) {
@@ -184,6 +210,9 @@ func (w *world) tick(e *TickDue) {
 	}
 	if w.rng.IntN(20) == 0 {
 		in.Next = TickFacts{}
+	}
+	if x := w.live.Schedule(e.Schedule); x != nil {
+		in.Past = w.past(x.Workflow, e.Session)
 	}
 	_ = w.step(in)
 }
