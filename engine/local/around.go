@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"gitdag/engine"
@@ -13,9 +14,15 @@ import (
 	"gitdag/engine/params"
 )
 
-// generating are the operators that only decide which tasks there are: they
-// run in a dry run too, so that those tasks are shown (O29).
-var generating = map[string]bool{"call": true, "for_each": true, "for_range": true, "if": true, "loop": true}
+// generates tells whether an operator only decides which tasks there are: such
+// a one runs in a dry run too, so that those tasks are shown (O29).
+func generates(typ string) bool {
+	switch typ {
+	case "call", "for_each", "for_range", "if", "loop":
+		return true
+	}
+	return false
+}
 
 // thread is how log lines of a task name their thread: Digdag's form.
 func thread(c *engine.Call) string {
@@ -54,7 +61,7 @@ func (r *runner) execute(ctx context.Context, c *engine.Call, run engine.Runner)
 	if c.Task.State == nil { // not at each poll
 		r.console.printf(slog.LevelInfo, thread(c), "%s", describe(c))
 	}
-	if r.options.DryRun && !generating[c.Task.Type] {
+	if r.options.DryRun && !generates(c.Task.Type) {
 		if _, known := r.options.Operators.Lookup(c.Task.Type); known || c.Task.Type == "" {
 			return nil, nil
 		}
@@ -101,34 +108,32 @@ func commandText(v any) string {
 	return params.EnvText(v)
 }
 
-// reads are the keys of their own tasks that the simplest operators read:
-// only of these it is known that any other key is a mistake.
-var reads = map[string][]string{
-	"echo": nil, "fail": nil, "notify": nil,
-	"if":   {"_do", "_else_do", "_retry", "_parallel"},
-	"wait": {"blocking", "poll_interval"},
+// reads returns the keys of its own task that an operator reads; ok is false
+// for all but the simplest operators, of which alone it is known that any other
+// key is a mistake.
+func reads(typ string) (keys []string, ok bool) {
+	switch typ {
+	case "echo", "fail", "notify":
+		return nil, true
+	case "if":
+		return []string{"_do", "_else_do", "_retry"}, true
+	case "wait":
+		return []string{"blocking", "poll_interval"}, true
+	}
+	return nil, false
 }
-
-// engineKeys are the keys of any task that the engine reads.
-var engineKeys = map[string]bool{"_type": true, "_command": true, "_timeout": true, "_labels": true}
 
 // unused returns the first key of a task that nothing reads; empty for none.
 func unused(t *operator.Task) string {
-	known, ok := reads[t.Type]
+	known, ok := reads(t.Type)
 	if !ok {
 		return ""
 	}
-next:
+	known = append(known, "_type", "_command", "_timeout", "_labels", t.Type+">")
 	for key := range t.Local.All() {
-		if engineKeys[key] || key == t.Type+">" {
-			continue
+		if !slices.Contains(known, key) {
+			return key
 		}
-		for _, k := range known {
-			if key == k {
-				continue next
-			}
-		}
-		return key
 	}
 	return ""
 }

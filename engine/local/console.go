@@ -36,10 +36,7 @@ func (c *Console) printf(level slog.Level, thread, format string, args ...any) {
 	if level < c.level {
 		return
 	}
-	message := format
-	if len(args) > 0 {
-		message = fmt.Sprintf(format, args...)
-	}
+	message := fmt.Sprintf(format, args...)
 	name, color := levelName(level)
 	line := fmt.Sprintf("%s [%s] (%s): %s\n", c.now().Format(consoleTime), name, thread, strings.TrimRight(message, "\n"))
 	if c.color && color != "" {

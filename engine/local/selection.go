@@ -2,6 +2,7 @@ package local
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"gitdag/engine/flow"
@@ -205,8 +206,16 @@ func (s *selection) leavesOut(name string) bool {
 	return ok && !s.included[node]
 }
 
-// mayReuse tells whether a saved state of the task counts.
+// onFailure matches the names of tasks that a failure, or a missed deadline, has
+// made.
+var onFailure = regexp.MustCompile(`\^(error|failure-alert|sla)([+^]|$)`)
+
+// mayReuse tells whether a saved state of the task counts. What a failure makes
+// runs at each one: it was done about another failure.
 func (s *selection) mayReuse(name string) bool {
+	if strings.Contains(name, "^") && onFailure.MatchString(name) {
+		return false
+	}
 	if s.none || s.reusable == nil {
 		return !s.none
 	}
