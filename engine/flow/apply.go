@@ -62,12 +62,14 @@ func (s *State) applyStarted(e *AttemptStarted) {
 	s.last.Session = max(s.last.Session, x.ID)
 	s.last.Attempt = max(s.last.Attempt, a.ID)
 	s.last.Task = max(s.last.Task, a.blocks[0].end()-1)
+	a.resume(a.blocks[0])
 	root := a.root()
 	if root.Node().Options != nil {
 		root.state = Ready
 		return
 	}
 	begin(root)
+	root.credit()
 	root.state = Planned
 }
 
@@ -109,6 +111,9 @@ func (s *State) fold(a *Attempt, t *Task, e *TaskMoved) {
 	s.insertAll(a, t, e.Blocks, e.At)
 	if e.To == Planned && e.By != Generated && e.By != Failing {
 		begin(t)
+		if a.Resume.Map.Len() > 0 {
+			t.credit()
+		}
 	}
 }
 
@@ -189,6 +194,7 @@ func (s *State) insert(a *Attempt, t *Task, in *Insert, at stamp) *Block {
 	} else {
 		m.generated = append(m.generated, b)
 	}
+	a.resume(b)
 	s.last.Task = max(s.last.Task, b.end()-1)
 	return b
 }
@@ -306,6 +312,9 @@ func (t *Task) rounds() params.Stores {
 	var c params.Stores
 	n, from := t.Node(), int32(0)
 	if !n.Group {
+		if t.more != nil {
+			c = t.more.past // what was taken over from another attempt
+		}
 		return c
 	}
 	if t.more != nil {

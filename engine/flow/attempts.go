@@ -57,7 +57,7 @@ func (st *step) start(in *Start) error {
 	if w == nil {
 		return ErrNoWorkflow
 	}
-	facts := AttemptFacts{RetryName: in.RetryName, Params: in.Params, SLA: in.SLA}
+	facts := AttemptFacts{RetryName: in.RetryName, Params: in.Params, Resume: in.Resume, SLA: in.SLA}
 	if err := st.s.conflict(w, in.Session, in.RetryName, in.Past); err != nil {
 		return err
 	}

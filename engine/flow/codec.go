@@ -140,6 +140,7 @@ type wireFacts struct {
 	AttemptFacts
 	// These stand in for the fields of the same names.
 	Params *wireValue `json:"Params,omitempty"`
+	Resume *wireValue `json:"Resume,omitempty"`
 	SLA    *wireSLA   `json:"SLA,omitempty"`
 }
 
@@ -238,7 +239,7 @@ func inserts(w []wireInsert, objects Objects) ([]Insert, error) {
 }
 
 func factsOf(f *AttemptFacts) *wireFacts {
-	w := &wireFacts{AttemptFacts: *f, Params: valueOf(f.Params)}
+	w := &wireFacts{AttemptFacts: *f, Params: valueOf(f.Params), Resume: valueOf(f.Resume)}
 	if !f.SLA.At.IsZero() {
 		w.SLA = &wireSLA{At: f.SLA.At.UnixMilli(), Alert: f.SLA.Alert, Fail: f.SLA.Fail, Tree: treeRefOf(f.SLA.Tree)}
 	}
@@ -247,7 +248,10 @@ func factsOf(f *AttemptFacts) *wireFacts {
 
 func (w *wireFacts) facts(objects Objects) (f AttemptFacts, err error) {
 	f = w.AttemptFacts
-	if f.Params, err = w.Params.value(objects); err != nil || w.SLA == nil {
+	if f.Params, err = w.Params.value(objects); err != nil {
+		return f, err
+	}
+	if f.Resume, err = w.Resume.value(objects); err != nil || w.SLA == nil {
 		return f, err
 	}
 	f.SLA = SLA{At: time.UnixMilli(w.SLA.At).UTC(), Alert: w.SLA.Alert, Fail: w.SLA.Fail}

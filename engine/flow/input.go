@@ -41,7 +41,9 @@ type (
 		Session   time.Time
 		RetryName string
 		Params    Value
-		SLA       SLA
+		// Resume is a set of [ResumeFailed] or [ResumeFrom].
+		Resume Value
+		SLA    SLA
 		// Past is what the history knows of the session.
 		Past *Past
 	}

@@ -215,6 +215,9 @@ type Attempt struct {
 	size   int      // tasks in blocks
 	ready  []uint64 // tasks that can be leased, in the order in which they became ready
 	queued bool     // stands in State.turns
+	// restoring tells that the rows come from a snapshot: nothing is to be
+	// taken over from another attempt once more.
+	restoring bool
 }
 
 // AttemptFacts are what an attempt is started with.
@@ -231,6 +234,9 @@ type AttemptFacts struct {
 	Checkout    string
 	Timezone    string
 	Params      Value
+	// Resume holds what is taken over from another attempt, by full name; see
+	// [ResumeFailed].
+	Resume Value
 	// SLA is the deadline; zero for none.
 	SLA SLA
 	// Scheduled tells that a schedule started it, and CaughtUp that it did so

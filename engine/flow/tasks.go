@@ -75,7 +75,7 @@ func (st *step) open(a *Attempt, t *Task) {
 func (st *step) openChildren(a *Attempt, t *Task) {
 	if t.more != nil {
 		for _, b := range t.more.generated {
-			if b.behind == nil {
+			if b.behind == nil || b.behind.tasks[0].state == Success {
 				st.open(a, &b.tasks[0])
 			}
 		}
@@ -84,12 +84,19 @@ func (st *step) openChildren(a *Attempt, t *Task) {
 	if !n.Group || t.flags&(DelayedError|DelayedGroupError) != 0 {
 		return
 	}
-	b, order, kids := t.kids(), t.order(), n.kids
-	if order.On && order.Limit > 0 && order.Limit < len(kids) {
-		kids = kids[:order.Limit]
-	}
-	for _, k := range kids {
-		if c := b.at(k); c.gate == 0 && c.after == 0 {
+	b, order := t.kids(), t.order()
+	for ord, k := range n.kids {
+		gate := int32(ord)
+		if order.On {
+			gate = gateFirst(gate, order)
+		}
+		if b.at(n.kids[gate]).gate > 0 {
+			if order.On {
+				return // so do all later batches wait
+			}
+			continue
+		}
+		if c := b.at(k); c.after == 0 {
 			st.open(a, c)
 		}
 	}
