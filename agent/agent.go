@@ -218,7 +218,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	a.spaces = &workspaces{store: workspace.NewStore(filepath.Join(c.Data, "workspaces")), log: a.log}
 	a.engine = engine.New(engine.Options{
 		Config: flowConfig(c), State: a.store.state, Follower: a.store.follower,
-		Journal: a.store.journal, Objects: a.store.objects, History: a.store.history,
+		Journal: a.store.journal, Objects: a.store.objects, History: archive{a.store.history},
 		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
 		Commands: command.Local{Grace: grace}, Secrets: secrets{}, Evaluator: a.evaluator,
 		Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id,

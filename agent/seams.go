@@ -1,12 +1,16 @@
 package agent
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
 
+	"gitdag/agent/history"
 	"gitdag/engine"
+	"gitdag/engine/flow"
 	"gitdag/engine/tasklog"
 	"gitdag/engine/workspace"
 )
@@ -61,3 +65,15 @@ func (l logs) Begin(attempt, task uint64, execution int, fullName string, at tim
 
 // Pack puts the logs of an attempt that is over into one file.
 func (l logs) Pack(attempt uint64) error { return l.store.Pack(attempt) }
+
+// archive is the history as the engine sees it.
+type archive struct{ *history.History }
+
+// Record returns an archived attempt; nil if there is none.
+func (a archive) Record(ctx context.Context, id uint64) (*flow.Record, error) {
+	r, err := a.History.Record(ctx, id)
+	if errors.Is(err, history.ErrNotFound) {
+		return nil, nil
+	}
+	return r, err
+}

@@ -40,6 +40,8 @@ type ObjectStore interface {
 type History interface {
 	Put(ctx context.Context, r *flow.Record) error
 	Past(ctx context.Context, project uint64, workflow string, session time.Time) (*flow.Past, error)
+	// Record answers nil for an attempt that it does not know.
+	Record(ctx context.Context, attempt uint64) (*flow.Record, error)
 }
 
 // Workspaces gives attempts their working directories. Its methods are called

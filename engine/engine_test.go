@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -38,6 +39,12 @@ func (r *rig) Put(_ context.Context, rec *flow.Record) error {
 	r.mu.Unlock()
 	r.done <- rec
 	return nil
+}
+
+func (r *rig) Record(_ context.Context, id uint64) (*flow.Record, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.past[id], nil
 }
 
 func (r *rig) Past(context.Context, uint64, string, time.Time) (*flow.Past, error) { return nil, nil }
@@ -173,5 +180,29 @@ _export: {who: root}
 	}
 	if a := <-r.alerts; a.Task != "+w+f" || a.Message != "boom" {
 		t.Errorf("alert about %s: %q", a.Task, a.Message)
+	}
+}
+
+func TestResumedAttemptSkipsWhatSucceeded(t *testing.T) {
+	r := newRig(t, map[string]string{"w.dig": `
++a: {echo>: "a"}
++b: {fail>: "${broken}"}
+`})
+	first := r.run("w", params.Of("broken", params.Template("yes")))
+	id, err := r.e.StartAttempt(context.Background(), StartRequest{
+		Project: "p", Workflow: "w", Session: first.Session.Time, RetryName: "again", Resume: &Resume{Attempt: first.Attempt.ID},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := <-r.done
+	if again.Attempt.ID != id || again.Tasks[1].Execution != 0 || again.Tasks[1].State != flow.Success {
+		t.Errorf("+w+a ran %d times and is %v, want 0 and success", again.Tasks[1].Execution, again.Tasks[1].State)
+	}
+	_, err = r.e.StartAttempt(context.Background(), StartRequest{
+		Project: "p", Workflow: "w", Session: first.Session.Time, RetryName: "third", Resume: &Resume{Attempt: first.Attempt.ID, From: "+nosuch"},
+	})
+	if !errors.As(err, new(*ResumeError)) {
+		t.Errorf("resume from a task that does not exist: %v", err)
 	}
 }

@@ -21,6 +21,58 @@ type StartRequest struct {
 	RetryName         string
 	// Params are templates, below every `_export` (L14).
 	Params *params.Map
+	// Resume, where set, takes tasks over from another attempt.
+	Resume *Resume
+}
+
+// Resume says what a new attempt takes over from another one: with From what
+// stands in front of the task whose full name ends with it, else all that
+// succeeded. An unknown attempt has nothing to take over.
+type Resume struct {
+	Attempt uint64
+	From    string
+}
+
+// resumed returns the tasks that r takes over.
+func (e *Engine) resumed(ctx context.Context, r *Resume) (flow.Value, error) {
+	if r == nil {
+		return flow.Value{}, nil
+	}
+	record, err := e.record(ctx, r.Attempt)
+	if err != nil || record == nil {
+		return flow.Value{}, err
+	}
+	var set *params.Map
+	if r.From != "" {
+		set, err = flow.ResumeFrom(record, r.From)
+	} else {
+		set, err = flow.ResumeFailed(record)
+	}
+	if err != nil {
+		return flow.Value{}, &ResumeError{err}
+	}
+	return e.objects.value(set)
+}
+
+// ResumeError refuses a start whose Resume asks for what cannot be taken over.
+type ResumeError struct{ err error }
+
+func (e *ResumeError) Error() string { return e.err.Error() }
+
+// Unwrap returns the reason.
+func (e *ResumeError) Unwrap() error { return e.err }
+
+// record returns an attempt, live or archived; nil if it is unknown.
+func (e *Engine) record(ctx context.Context, id uint64) (record *flow.Record, err error) {
+	e.View(func(s *flow.State) {
+		if a := s.Attempt(id); a != nil {
+			record = a.Record()
+		}
+	})
+	if record != nil {
+		return record, nil
+	}
+	return e.options.History.Record(ctx, id)
 }
 
 // ErrNotFound is returned for a workflow that is not live.
@@ -49,6 +101,10 @@ func (e *Engine) StartAttempt(ctx context.Context, r StartRequest) (uint64, erro
 	if err != nil {
 		return 0, err
 	}
+	resume, err := e.resumed(ctx, r.Resume)
+	if err != nil {
+		return 0, err
+	}
 	lock := e.sessions.of(w.Project.ID, w.Name, r.Session)
 	lock.RLock()
 	defer lock.RUnlock()
@@ -58,7 +114,7 @@ func (e *Engine) StartAttempt(ctx context.Context, r StartRequest) (uint64, erro
 	}
 	out, err := e.Submit(ctx, &flow.Start{
 		Definition: w.ID, Tree: tree, UUID: uuid.NewString(), Session: r.Session,
-		RetryName: r.RetryName, Params: value, SLA: d.deadline(e.now()), Past: past,
+		RetryName: r.RetryName, Params: value, Resume: resume, SLA: d.deadline(e.now()), Past: past,
 	})
 	if errors.Is(err, flow.ErrNoWorkflow) {
 		err = fmt.Errorf("workflow %s of project %s: %w", w.Name, w.Project.Name, ErrNotFound)
