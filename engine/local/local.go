@@ -258,9 +258,6 @@ func (h *history) Put(_ context.Context, record *flow.Record) error {
 	return nil
 }
 
-// Record knows no attempt.
-func (h *history) Record(context.Context, uint64) (*flow.Record, error) { return nil, nil }
-
 // Past knows no session.
 func (h *history) Past(context.Context, uint64, string, time.Time) (*flow.Past, error) {
 	return nil, nil
