@@ -87,6 +87,8 @@ func newRig(t *testing.T, settings ...setting) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		// An answer comes after the effects of all that was answered before.
+		_, _ = r.e.Submit(context.Background(), &flow.Tick{})
 		r.e.Stop(context.Background())
 		evaluator.Close()
 		if err := r.logs.Close(); err != nil {
