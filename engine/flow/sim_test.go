@@ -29,7 +29,7 @@ func TestSimulation(t *testing.T) {
 		soak(t, text)
 		return
 	}
-	for seed := range uint64(40) {
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed) })
 	}
 }
