@@ -114,6 +114,9 @@ type Options struct {
 	// Deliver sends an alert; it may take its time. It is asked again after a
 	// restart if the answer was lost.
 	Deliver func(ctx context.Context, d *flow.Deliver) Delivery
+	// Skip is asked before a task is evaluated: one that is done already succeeds
+	// with the result and runs nothing. Nil skips none.
+	Skip func(d *flow.Dispatch) (result *operator.Result, done bool)
 	// Around runs before and instead of an operator, and may call it; nil calls
 	// it.
 	Around func(ctx context.Context, c *Call, run Runner) (*operator.Result, error)

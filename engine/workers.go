@@ -201,6 +201,11 @@ func (r *run) silent() bool {
 // execute evaluates the task's parameters, finds its operator and runs it.
 func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 	e, v := r.e, r.d.View
+	if e.options.Skip != nil {
+		if result, done := e.options.Skip(r.d); done {
+			return result, nil
+		}
+	}
 	zone, err := dig.Zone(v.Attempt.Timezone)
 	if err != nil {
 		return nil, configError(err)

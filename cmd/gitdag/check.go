@@ -104,15 +104,15 @@ func (c *cli) show(workflows []*dig.Workflow, given *params.Map, now time.Time) 
 		first, _ := w.Schedule.First(now)
 		fmt.Fprintf(c.stdout, "    %s:\n%s", w.Name, local.YAML(w.ScheduleConfig, "      "))
 		fmt.Fprintf(c.stdout, "      first session time: %s\n", systemTime(first.Session))
-		fmt.Fprintf(c.stdout, "      first scheduled to run at: %s (in %s)\n\n", systemTime(first.Run), span(first.Run.Sub(now)))
+		fmt.Fprintf(c.stdout, "      first scheduled to run at: %s (in %s)\n\n", systemTime(first.Run), span(first.Run.Unix()-now.Unix()))
 	}
 }
 
 func systemTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -0700") }
 
-// span writes a duration without leading zero units: 2h 0m 3s.
-func span(d time.Duration) string {
-	s := max(int64(d/time.Second), 0)
+// span writes a number of seconds without leading zero units: 2h 0m 3s.
+func span(s int64) string {
+	s = max(s, 0)
 	text := fmt.Sprintf("%ds", s%60)
 	if s >= 60 {
 		text = fmt.Sprintf("%dm %s", s/60%60, text)

@@ -25,41 +25,44 @@ func generates(typ string) bool {
 }
 
 // thread is how log lines of a task name their thread: Digdag's form.
-func thread(c *engine.Call) string {
-	v := c.Dispatch.View
-	return fmt.Sprintf("%04d@[0:%s:%d:%d]%s", c.Task.ID, v.Attempt.ProjectName, v.Session.ID, v.Attempt.ID, c.Task.FullName)
+func thread(d *flow.Dispatch) string {
+	v := d.View
+	return fmt.Sprintf("%04d@[0:%s:%d:%d]%s", d.Lease.Task, v.Attempt.ProjectName, v.Session.ID, v.Attempt.ID, d.FullName)
 }
 
-// around decides what becomes of a task when it is about to run, and runs it.
-// It is engine.Options.Around.
-func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) (*operator.Result, error) {
-	name := c.Task.FullName
-	if r.selection.leavesOut(name) {
-		r.console.printf(slog.LevelWarn, thread(c), "Skipped: not in the part of the workflow that was asked for")
-		r.leaveOut(name)
-		return nil, nil
+// skip decides whether a task is left out or done already. It is
+// engine.Options.Skip.
+func (r *runner) skip(d *flow.Dispatch) (*operator.Result, bool) {
+	if r.selection.leavesOut(d.FullName) {
+		r.console.printf(slog.LevelWarn, thread(d), "Skipped: not in the part of the workflow that was asked for")
+		r.leaveOut(d.FullName)
+		return nil, true
 	}
 	// A repetition runs everything, whatever was saved (L62).
-	if !c.Dispatch.Repeated && r.selection.mayReuse(name) {
-		saved, err := r.states.load(name)
-		if err != nil {
-			r.console.printf(slog.LevelWarn, thread(c), "the task runs again: %v", err)
-		}
-		if saved != nil {
-			r.console.printf(slog.LevelWarn, thread(c), "Skipped: done already in this session")
-			r.remember(c, saved)
-			return saved, nil
-		}
+	if d.Repeated || !r.selection.mayReuse(d.FullName) {
+		return nil, false
 	}
-	return r.execute(ctx, c, run)
+	saved, err := r.states.load(d.FullName)
+	if err != nil {
+		r.console.printf(slog.LevelWarn, thread(d), "the task runs again: %v", err)
+	}
+	if saved == nil {
+		return nil, false
+	}
+	r.console.printf(slog.LevelWarn, thread(d), "Skipped: done already in this session")
+	r.remember(d, saved)
+	return saved, true
 }
 
-func (r *runner) execute(ctx context.Context, c *engine.Call, run engine.Runner) (*operator.Result, error) {
+// around tells of a task when it is about to run, and runs it unless the run is
+// dry. It is engine.Options.Around.
+func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) (*operator.Result, error) {
+	thread := thread(c.Dispatch)
 	if r.options.ShowParams {
-		r.console.printf(slog.LevelWarn, thread(c), "parameters:\n%s", YAML(c.Task.Config, "  "))
+		r.console.printf(slog.LevelWarn, thread, "parameters:\n%s", YAML(c.Task.Config, "  "))
 	}
 	if c.Task.State == nil { // not at each poll
-		r.console.printf(slog.LevelInfo, thread(c), "%s", describe(c))
+		r.console.printf(slog.LevelInfo, thread, "%s", describe(c))
 	}
 	if r.options.DryRun && !generates(c.Task.Type) {
 		if _, known := r.options.Operators.Lookup(c.Task.Type); known || c.Task.Type == "" {
@@ -71,11 +74,11 @@ func (r *runner) execute(ctx context.Context, c *engine.Call, run engine.Runner)
 	switch {
 	case errors.As(err, &poll) || ctx.Err() != nil:
 	case err != nil:
-		r.failed(c.Dispatch.Lease, thread(c), c.Task.FullName, err.Error())
+		r.failed(c.Dispatch.Lease, thread, c.Task.FullName, err.Error())
 	default:
-		r.remember(c, result)
+		r.remember(c.Dispatch, result)
 		if key := unused(c.Task); key != "" {
-			r.console.printf(slog.LevelError, thread(c), "parameter %q is not used at task %s", key, c.Task.FullName)
+			r.console.printf(slog.LevelError, thread, "parameter %q is not used at task %s", key, c.Task.FullName)
 		}
 	}
 	return result, err
@@ -151,7 +154,7 @@ func (r *runner) failed(l flow.Lease, thread, name, message string) {
 
 // remember keeps a result until its task has succeeded with all that it
 // generated, for the state file.
-func (r *runner) remember(c *engine.Call, result *operator.Result) {
+func (r *runner) remember(d *flow.Dispatch, result *operator.Result) {
 	if result == nil || !r.states.write {
 		return
 	}
@@ -159,7 +162,7 @@ func (r *runner) remember(c *engine.Call, result *operator.Result) {
 		return
 	}
 	r.mu.Lock()
-	r.results[c.Task.ID] = result
+	r.results[d.Lease.Task] = result
 	r.mu.Unlock()
 }
 

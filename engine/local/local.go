@@ -181,7 +181,7 @@ func (r *runner) engineOptions(evaluator *expr.Evaluator, workspace *directory) 
 		Operators: o.Operators, Workspaces: workspace, Logs: l,
 		Commands: command.Local{Grace: o.Grace}, Secrets: o.Secrets, Evaluator: evaluator,
 		Environ: o.Environ, DataID: "run-" + strconv.Itoa(os.Getpid()),
-		Deliver: o.Deliver, Around: r.around, Narrate: r.narrate,
+		Deliver: o.Deliver, Skip: r.skip, Around: r.around, Narrate: r.narrate,
 		Log: o.Console.logger(), Now: o.Now,
 	}
 }

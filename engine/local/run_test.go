@@ -204,6 +204,16 @@ func TestASecondRunGoesOn(t *testing.T) {
 	}
 }
 
+// What is skipped is not even evaluated.
+func TestSkippedTasksNeedNoParameters(t *testing.T) {
+	b := newBench(t, map[string]string{"w.dig": "+a: {echo>: \"${given}\"}\n+b: {echo>: b}\n+c: {echo>: \"${given}\"}\n"})
+	given := func(o *Options) { o.Params = params.Of("given", params.Template("x")) }
+	b.run(given, with(func(o *Options) { o.Goal = "+a" }))
+	if r, out := b.run(with(func(o *Options) { o.End = "+c" })); !r.Succeeded || out != "b" {
+		t.Errorf("printed %q, failed %v, want b alone", out, r.Failed)
+	}
+}
+
 // States do not depend on the text: a changed workflow goes on with them.
 func TestChangedTextKeepsStates(t *testing.T) {
 	b := newBench(t, map[string]string{"w.dig": "+a: {sh>: echo one}\n"})
