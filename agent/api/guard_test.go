@@ -40,7 +40,7 @@ func (n nothing) SessionAttempts(context.Context, uint64, uint64, int) ([]*flow.
 }
 func (n nothing) List(uint64) ([]tasklog.Info, error) { return nil, n.err }
 func (n nothing) Open(uint64, string, int64) (io.ReadCloser, error) {
-	return io.NopCloser(io.MultiReader(strings.NewReader("begin"), brokenReader{n.err})), nil
+	return io.NopCloser(io.MultiReader(strings.NewReader("begin"), brokenReader(n))), nil
 }
 
 type brokenReader struct{ err error }
@@ -108,7 +108,11 @@ func TestOtherSites(t *testing.T) {
 		method, site string
 		want         int
 	}{
-		{"POST", "cross-site", 403}, {"POST", "same-site", 403}, {"POST", "same-origin", 404}, {"POST", "none", 404}, {"POST", "", 404},
+		{"POST", "cross-site", 403},
+		{"POST", "same-site", 403},
+		{"POST", "same-origin", 404},
+		{"POST", "none", 404},
+		{"POST", "", 404},
 		{"GET", "cross-site", 404},
 	} {
 		if answer := ask(h, c.method, "/api/nothing", "Sec-Fetch-Site", c.site); answer.Code != c.want {

@@ -41,6 +41,7 @@ func statusf(status int, format string, args ...any) error {
 func notFoundf(format string, args ...any) error {
 	return statusf(http.StatusNotFound, format, args...)
 }
+
 func badf(format string, args ...any) error { return statusf(http.StatusBadRequest, format, args...) }
 
 // fail answers with an error.

@@ -258,8 +258,12 @@ func TestKillBodies(t *testing.T) {
 		kind, body string
 		want       int
 	}{
-		{"", "", 200}, {"application/json", "", 200}, {"application/json", "{}", 200}, {"application/json", "[1]", 200},
-		{"text/plain", "x", 400}, {"application/json", "{", 400},
+		{"", "", 200},
+		{"application/json", "", 200},
+		{"application/json", "{}", 200},
+		{"application/json", "[1]", 200},
+		{"text/plain", "x", 400},
+		{"application/json", "{", 400},
 	} {
 		id := r.waiting(i+1, "")
 		in := httptest.NewRequest(http.MethodPost, "/api/attempts/"+api.ID(id).String()+"/kill", strings.NewReader(c.body))

@@ -36,7 +36,7 @@ type Instant struct{ time.Time }
 
 // MarshalJSON writes the text.
 func (t Instant) MarshalJSON() ([]byte, error) {
-	return appendTime(t.Time.UTC(), "2006-01-02T15:04:05Z"), nil
+	return appendTime(t.UTC(), "2006-01-02T15:04:05Z"), nil
 }
 
 // UnmarshalJSON takes any ISO time with an offset.
