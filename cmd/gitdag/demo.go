@@ -56,7 +56,7 @@ func (c *cli) demoCommand() *cobra.Command {
 			return c.demo(cmd.Context(), n)
 		},
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the agent's log on standard error")
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "show the agent's log on standard error")
 	cmd.Flags().StringVar(&webhook, "slack-webhook-file", "", "file with the address of a Slack webhook that messages go to")
 	return cmd
 }
