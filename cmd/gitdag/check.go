@@ -22,7 +22,6 @@ func (c *cli) checkCommand() *cobra.Command {
 		Use:     "check [WORKFLOW|DIR]",
 		Aliases: []string{"c"},
 		Short:   "Checks a local project and shows its workflows and schedules",
-		Version: c.version,
 		Example: `  gitdag check
   gitdag check daily.dig
   gitdag check --project ~/flows`,

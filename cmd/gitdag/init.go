@@ -47,7 +47,6 @@ func (c *cli) initCommand() *cobra.Command {
 		Use:     "init DIR",
 		Aliases: []string{"new"},
 		Short:   "Makes a sample project",
-		Version: c.version,
 		Example: "  gitdag init my_flow\n  gitdag init -t sh my_flow",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -45,7 +46,7 @@ func (c *cli) main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	root := c.rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(doubleDashed(args))
 	cmd, err := root.ExecuteContextC(ctx)
 	var exit *exitError
 	var usage *usageError
@@ -61,6 +62,17 @@ func (c *cli) main(args []string) int {
 	}
 	c.fail(err)
 	return 1
+}
+
+// doubleDashed gives -help, as Digdag takes it, its second dash.
+func doubleDashed(args []string) []string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if arg == "-help" {
+			args[i] = "--help"
+		}
+	}
+	return args
 }
 
 // fail prints an error as people read it, with its hint.
@@ -99,6 +111,9 @@ func (c *cli) rootCommand() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	new(commonOptions).add(root.Flags()) // Digdag takes them without a command too
 	root.AddCommand(c.commands()...)
+	for _, cmd := range root.Commands() {
+		cmd.Version = c.version // --version works behind any command
+	}
 	return root
 }
 

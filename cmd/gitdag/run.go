@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,7 +29,6 @@ func (c *cli) runCommand() *cobra.Command {
 		Use:     "run WORKFLOW[.dig] [+TASK]",
 		Aliases: []string{"r"},
 		Short:   "Runs a workflow of a local project, without an agent",
-		Version: c.version,
 		Example: `  gitdag run daily.dig
   gitdag run daily.dig --session 2026-01-31 -p day=1
   gitdag run daily.dig --rerun
@@ -104,7 +105,10 @@ func (c *cli) runWorkflow(cmd *cobra.Command, o *runOptions) error {
 	}
 	o.Console, o.Stdout = console, c.stdout
 	o.Secrets, o.Environ = c.secrets(config), c.environ()
-	report, err := local.Run(cmd.Context(), o.Options)
+	// A terminal that is closed is an interruption, too.
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+	defer stop()
+	report, err := local.Run(ctx, o.Options)
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func (r *runner) run(ctx context.Context, project *dig.Project) (*Report, error)
 		Name: projectName, Content: project, Revision: started.UTC().Format("2006-01-02T15:04:05Z"),
 	}}})
 	if err != nil {
-		return nil, err
+		return interrupted(ctx, err)
 	}
 	if o.NoSave {
 		r.console.Info("states are not saved")
@@ -160,9 +160,18 @@ func (r *runner) run(ctx context.Context, project *dig.Project) (*Report, error)
 		Project: projectName, Workflow: r.workflow.Name, Session: r.session, Params: o.Params,
 	})
 	if err != nil {
-		return nil, err
+		return interrupted(ctx, err)
 	}
 	return r.wait(ctx, e)
+}
+
+// interrupted returns what came of a run that could not begin: an error, unless
+// it is for the end of ctx.
+func interrupted(ctx context.Context, err error) (*Report, error) {
+	if ctx.Err() != nil {
+		return &Report{Interrupted: true}, nil
+	}
+	return nil, err
 }
 
 func (r *runner) engineOptions(evaluator *expr.Evaluator, workspace *directory) engine.Options {

@@ -522,6 +522,15 @@ _error: {sh>: "touch handled"}
 	}
 }
 
+func TestInterruptionBeforeTheStart(t *testing.T) {
+	b := newBench(t, map[string]string{"w.dig": "+a: {echo>: a}\n"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := Run(ctx, b.options()); err != nil || !r.Interrupted {
+		t.Errorf("got %+v, %v, want an interrupted run", r, err)
+	}
+}
+
 func TestTaskLogs(t *testing.T) {
 	b := newBench(t, map[string]string{"w.dig": "+a: {echo>: one}\n+b: {sh>: \"echo two; echo three >&2\"}\n+c: {}\n"})
 	logs := t.TempDir()
