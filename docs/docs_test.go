@@ -290,3 +290,19 @@ func proof(t *testing.T, name, rule, cases string) error {
 	}
 	return fmt.Errorf("no test %s", name)
 }
+
+// TestEveryDependencyHasItsReason: each direct dependency has a line in
+// ARCHITECTURE.md.
+func TestEveryDependencyHasItsReason(t *testing.T) {
+	_, reasons, _ := strings.Cut(read(t, "../ARCHITECTURE.md"), "## Dependencies")
+	direct, _, _ := strings.Cut(read(t, "../go.mod"), "// indirect")
+	modules := regexp.MustCompile(`(?m)^\t(\S+) v`).FindAllStringSubmatch(direct, -1)
+	for _, m := range modules[:max(len(modules)-1, 0)] { // the last one is the first indirect one
+		if !strings.Contains(reasons, "`"+m[1]+"`") {
+			t.Errorf("ARCHITECTURE.md does not say why there is %s", m[1])
+		}
+	}
+	if len(modules) < 10 {
+		t.Errorf("got %d modules, want 10 at least", len(modules))
+	}
+}
