@@ -45,7 +45,7 @@ type projectOptions struct {
 
 func (o *projectOptions) add(f *pflag.FlagSet) {
 	o.commonOptions.add(f)
-	f.StringVar(&o.project, "project", "", "`DIR`ectory of the project (default: the current one)")
+	f.StringVar(&o.project, "project", "", "work on the project in this `DIR` (default: the current one)")
 	f.StringArrayVarP(&o.params, "param", "p", nil, "set a parameter: `KEY=VALUE`, may be repeated")
 	f.StringArrayVarP(&o.files, "params-file", "P", nil, "read parameters from a YAML or JSON `FILE`")
 }

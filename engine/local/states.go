@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -88,9 +89,15 @@ func (s *states) save(fullName string, result *operator.Result) error {
 		}
 		s.made = true
 	}
-	err := atomicfile.Options{NoSync: true}.WriteFile(
-		filepath.Join(s.dir, fileName(fullName)), encodeState(fullName, result), 0o644)
-	if err != nil {
+	name := fileName(fullName)
+	path, text := filepath.Join(s.dir, name), encodeState(fullName, result)
+	if s.saved[name] {
+		// Making a file costs far more than looking into one.
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
+			return nil
+		}
+	}
+	if err := (atomicfile.Options{NoSync: true}).WriteFile(path, text, 0o644); err != nil {
 		return fmt.Errorf("save the state of %s: %w", fullName, err)
 	}
 	return nil
