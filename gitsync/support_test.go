@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("GITSYNC_TEST_AGENT"); dir != "" {
 		os.Exit(runTestAgent(dir))
 	}
+	// A child under the race detector would sleep for a second before it ends.
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	os.Exit(m.Run())
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -315,11 +316,11 @@ func TestChildThatIsNoChild(t *testing.T) {
 // A target that cannot take a report is told again.
 type deafTarget struct {
 	*fakeTarget
-	deaf bool
+	deaf atomic.Bool
 }
 
 func (d *deafTarget) Report(ctx context.Context, e Event) error {
-	if d.deaf {
+	if d.deaf.Load() {
 		return errors.New("no space left")
 	}
 	return d.fakeTarget.Report(ctx, e)
@@ -328,7 +329,8 @@ func (d *deafTarget) Report(ctx context.Context, e Event) error {
 func TestReportsAreTriedAgain(t *testing.T) {
 	data := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		target := &deafTarget{newFakeTarget(), true}
+		target := &deafTarget{fakeTarget: newFakeTarget()}
+		target.deaf.Store(true)
 		remote := &fakeRemote{err: errors.New("away")}
 		s, err := New(Options{
 			Repos: []Repo{{Name: "flows", URL: "/nowhere"}}, Data: data, Checker: fakeChecker{}, Target: target,
@@ -339,14 +341,14 @@ func TestReportsAreTriedAgain(t *testing.T) {
 		s.Start(context.Background())
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
-		target.deaf = false
+		target.deaf.Store(false)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		target.deaf = true
+		target.deaf.Store(true)
 		remote.set("c1", nil)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		target.deaf = false
+		target.deaf.Store(false)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		s.Stop()
