@@ -44,7 +44,11 @@ func (r *runner) skip(d *flow.Dispatch) (*operator.Result, bool) {
 	}
 	saved, err := r.states.load(d.FullName)
 	if err != nil {
-		r.console.printf(slog.LevelWarn, thread(d), "the task runs again: %v", err)
+		r.console.printf(slog.LevelWarn, thread(d), "%v", err)
+	}
+	if saved == nil && r.options.NoSave && r.options.Start != "" {
+		r.console.printf(slog.LevelWarn, thread(d), "Skipped: it precedes the start, and no result of it is saved")
+		return nil, true
 	}
 	if saved == nil {
 		return nil, false

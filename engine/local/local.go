@@ -111,7 +111,7 @@ func (r *runner) prepare() (*dig.Project, error) {
 	if note != "" {
 		r.console.Warn("%s: %s", note, r.session.Format("2006-01-02T15:04:05-07:00"))
 	}
-	read := !o.NoSave || o.Start != "" || o.Goal != ""
+	read := !o.NoSave || o.Start != ""
 	r.states, err = openStates(o.saveDir(), r.session, read, !o.NoSave && !o.DryRun)
 	return unscheduled(o.Project, w), err
 }

@@ -45,8 +45,8 @@ type Options struct {
 
 	// SaveDir holds the states, relative to Dir; empty means .digdag/status.
 	SaveDir string
-	// NoSave neither writes states nor uses them, but for those of the tasks
-	// before Start or Goal.
+	// NoSave neither writes states nor uses them, but for what precedes Start:
+	// that is skipped, with its saved result or without one (L54).
 	NoSave bool
 	// DryRun runs control-flow operators only, and saves nothing.
 	DryRun bool

@@ -266,6 +266,8 @@ _error: {echo>: error}
 		{"start and end", true, func(o *Options) { o.Start, o.End = "+l", "+d" }, "l0 l1 b7 c", ""},
 		// L54: they work without saving, too.
 		{"start, no save", true, func(o *Options) { o.NoSave, o.Start = true, "+d" }, "d", ""},
+		{"start, no save, no states", false, func(o *Options) { o.NoSave, o.Start = true, "+c" }, "c d", ""},
+		{"goal, no save", true, func(o *Options) { o.NoSave, o.Goal = true, "+l" }, "a l0 l1", ""},
 		{"end, no save", true, func(o *Options) { o.NoSave, o.End = true, "+l" }, "a", ""},
 		{"no save", true, func(o *Options) { o.NoSave = true }, "a l0 l1 b7 c d", ""},
 		// L61: the exports of the groups around it stay.
