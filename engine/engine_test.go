@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -47,7 +48,23 @@ func (r *rig) Record(_ context.Context, id uint64) (*flow.Record, error) {
 	return r.past[id], nil
 }
 
-func (r *rig) Past(context.Context, uint64, string, time.Time) (*flow.Past, error) { return nil, nil }
+func (r *rig) Past(_ context.Context, project uint64, workflow string, session time.Time) (*flow.Past, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var past *flow.Past
+	for _, rec := range r.past {
+		if rec.Session.Project != project || rec.Session.Workflow != workflow || !rec.Session.Time.Equal(session) {
+			continue
+		}
+		if past == nil {
+			past = &flow.Past{Session: rec.Session, Names: map[string]uint64{}}
+		}
+		past.Names[rec.Attempt.RetryName] = rec.Attempt.ID
+		past.LastAttempt = max(past.LastAttempt, rec.Attempt.ID)
+		past.Index = max(past.Index, rec.Attempt.Index)
+	}
+	return past, nil
+}
 
 func (r *rig) Make(uint64, string) (string, error) { return r.dir, nil }
 
@@ -205,4 +222,66 @@ func TestResumedAttemptSkipsWhatSucceeded(t *testing.T) {
 	if !errors.As(err, new(*ResumeError)) {
 		t.Errorf("resume from a task that does not exist: %v", err)
 	}
+}
+
+func TestRequireStartsAndWaits(t *testing.T) {
+	r := newRig(t, map[string]string{
+		"w.dig":       "+a: {require>: other, params: {who: me}}\n+b: {echo>: after}\n",
+		"other.dig":   "+x: {echo>: \"${who} ${session_date}\"}\n",
+		"bad.dig":     "+x: {fail>: no}\n",
+		"waits.dig":   "+a: {require>: bad}\n",
+		"lenient.dig": "+a: {require>: bad, ignore_failure: true}\n",
+		"again.dig":   "+a: {require>: bad, ignore_failure: true, rerun_on: failed}\n",
+		"none.dig":    "+a: {require>: nosuch}\n",
+	})
+	if rec := r.runTo("w"); !rec.Succeeded {
+		t.Errorf("the requiring attempt failed: %+v", rec.Tasks[1].Error)
+	}
+	if got, want := r.text(), "me 2031-04-05\nafter\n"; got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+	rec := r.runTo("waits")
+	if v, _ := rec.Tasks[1].Error.Lookup("message"); rec.Succeeded || !strings.HasPrefix(fmt.Sprint(v), "Dependent workflow failed. Session id: ") {
+		t.Errorf("success %v, message %v", rec.Succeeded, v)
+	}
+	if rec := r.runTo("lenient"); !rec.Succeeded {
+		t.Error("ignore_failure does not ignore the failure")
+	}
+	before := r.count("bad")
+	if rec := r.runTo("again"); !rec.Succeeded || r.count("bad") != before+1 {
+		t.Errorf("success %v after %d attempts of bad, want one more than %d", rec.Succeeded, r.count("bad"), before)
+	}
+	rec = r.runTo("none")
+	if v, _ := rec.Tasks[1].Error.Lookup("message"); rec.Succeeded || !strings.HasPrefix(fmt.Sprint(v), "Dependent workflow does not exist") {
+		t.Errorf("success %v, message %v", rec.Succeeded, v)
+	}
+}
+
+// runTo runs a workflow and returns its own record, whatever else ends.
+func (r *rig) runTo(workflow string) *flow.Record {
+	r.t.Helper()
+	rec := r.run(workflow, nil)
+	for rec.Attempt.Workflow != workflow {
+		rec = <-r.done
+	}
+	return rec
+}
+
+func (r *rig) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.output.String()
+}
+
+// count returns how many attempts of a workflow are over.
+func (r *rig) count(workflow string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, rec := range r.past {
+		if rec.Attempt.Workflow == workflow {
+			n++
+		}
+	}
+	return n
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"gitdag/engine/command"
 	"gitdag/engine/dig"
 	"gitdag/engine/expr"
@@ -287,7 +289,8 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 		Commands:  e.options.Commands,
 		Environ:   append(e.options.Environ[:len(e.options.Environ):len(e.options.Environ)], command.Marker(e.options.DataID, d.Lease.Task, d.Lease.Execution)),
 		Secrets:   e.options.Secrets,
-		MaxTasks:  e.maxTasks(),
+		Sessions:  taskSessions{e, a.ProjectName}, Unique: uuid.NewString(),
+		MaxTasks: e.maxTasks(),
 	}
 	return t, func() {
 		if err := log.Close(); err != nil {

@@ -49,8 +49,11 @@ type Task struct {
 	Commands  command.Executor
 	// Environ is what a child process inherits, as "NAME=value"; operators add
 	// to a copy.
-	Environ []string
-	Secrets Secrets
+	Environ  []string
+	Secrets  Secrets
+	Sessions Sessions
+	// Unique is a random text of this execution's.
+	Unique string
 	// Files reads the workflow files that `call>` embeds.
 	Files Loader
 	// MaxTasks is the limit of tasks an attempt, for operators that generate

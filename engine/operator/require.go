@@ -1,0 +1,155 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"gitdag/engine/params"
+)
+
+// Sessions lets a task start attempts of other workflows and look at them.
+type Sessions interface {
+	// Ensure starts an attempt for a requirement unless the session has one of
+	// its name, and tells of the one that there is then. A workflow that does
+	// not exist is an [*Error].
+	Ensure(ctx context.Context, r Requirement) (Ensured, error)
+}
+
+// Requirement is the session that a `require>` task waits for.
+type Requirement struct {
+	// Project, or ProjectID, name another project than the task's own.
+	Project   string
+	ProjectID uint64
+	Workflow  string
+	Session   time.Time
+	RetryName string
+	// Params are all that a new attempt is given.
+	Params *params.Map
+}
+
+// Ensured is the attempt that stands for a requirement.
+type Ensured struct {
+	Attempt, Session uint64
+	// Started tells that Ensure has started it.
+	Started       bool
+	Done, Success bool
+}
+
+// rerun is when `require>` runs a session again that was over already.
+type rerun string
+
+const (
+	rerunNone   rerun = "none"
+	rerunFailed rerun = "failed"
+	rerunAll    rerun = "all"
+)
+
+// The keys of the state of a `require>` task.
+const (
+	requireKicked = "require_kicked"
+	requireRetry  = "rerun_attempt_name"
+	requirePolls  = "polls"
+)
+
+// runRequire makes sure that a session of another workflow has run
+// (operators.md 5.2). The kick is idempotent: a session has one attempt of a
+// name, so that a crash between the kick and the first poll kicks nothing
+// twice.
+func runRequire(ctx context.Context, t *Task) (*Result, error) {
+	r, again, err := requirement(t)
+	if err != nil {
+		return nil, err
+	}
+	ignore, err := params.Optional(t.Config, "ignore_failure", params.Bool, false)
+	if err != nil {
+		return nil, err
+	}
+	if name, ok := textAt(t.State, requireRetry); ok {
+		r.RetryName = name
+	}
+	got, err := t.Sessions.Ensure(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	state := cloneState(t.State)
+	kicked := got.Started || state.Has(requireKicked)
+	if kicked {
+		state.Set(requireKicked, true)
+	}
+	if !got.Done {
+		return nil, pollAgain(state)
+	}
+	if !kicked && (again == rerunAll || (again == rerunFailed && !got.Success)) {
+		// The name is durable before an attempt of it is started.
+		state.Set(requireRetry, t.Unique)
+		return nil, &Poll{State: state}
+	}
+	if !got.Success && !ignore {
+		return nil, &Error{Message: fmt.Sprintf(
+			"Dependent workflow failed. Session id: %d, attempt id: %d", got.Session, got.Attempt)}
+	}
+	return &Result{}, nil
+}
+
+// pollAgain asks for the next look: after 1, 2, 4, 8, and then every 10
+// seconds.
+func pollAgain(state *params.Map) *Poll {
+	n, _ := params.Optional(state, requirePolls, params.Int, 0)
+	after := 10 * time.Second
+	if n < 4 {
+		after = time.Second << n
+		state.Set(requirePolls, params.Number(strconv.Itoa(int(n)+1)))
+	}
+	return &Poll{After: after, State: state}
+}
+
+// requirement reads what a task asks for. The project and the attempt's name
+// are its own keys only: those of a task above are meant for others.
+func requirement(t *Task) (r Requirement, again rerun, err error) {
+	if r.Workflow, err = params.Required(t.Config, "_command", params.String); err != nil {
+		return r, "", err
+	}
+	if r.Session, err = params.Required(t.Config, "session_time", params.Instant); err != nil {
+		return r, "", err
+	}
+	if r.Params, err = params.Optional(t.Config, "params", params.Object, nil); err != nil {
+		return r, "", err
+	}
+	if r.Project, err = params.Optional(t.Local, "project_name", params.String, ""); err != nil {
+		return r, "", err
+	}
+	id, err := params.Optional(t.Local, "project_id", params.Long, 0)
+	if err != nil {
+		return r, "", err
+	}
+	if t.Local.Has("project_id") && t.Local.Has("project_name") {
+		return r, "", configError("Both project_id and project_name can't be set")
+	}
+	r.ProjectID = uint64(id)
+	if r.RetryName, err = params.Optional(t.Local, "retry_attempt_name", params.String, ""); err != nil {
+		return r, "", err
+	}
+	text, err := params.Optional(t.Config, "rerun_on", params.String, string(rerunNone))
+	if err != nil {
+		return r, "", err
+	}
+	switch again = rerun(text); again {
+	case rerunNone, rerunFailed, rerunAll:
+		return r, again, nil
+	}
+	return r, "", configError("Unknown rerun_on: %s. It must be none, failed or all", text)
+}
+
+func cloneState(state *params.Map) *params.Map {
+	if state == nil {
+		return params.NewMap(3)
+	}
+	return state.Clone()
+}
+
+func textAt(m *params.Map, key string) (string, bool) {
+	v, _ := m.Lookup(key)
+	return params.Text(v)
+}
