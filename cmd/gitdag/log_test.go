@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// logFile is a log in a list: of a task, begun at a nanosecond, so long.
+func logFile(task string, at, size int) string {
+	return fmt.Sprintf(`{"fileName":%q,"fileSize":%d,"taskName":%q,"fileTime":"2031-04-05T00:00:00Z","agentId":"1@a","direct":null}`,
+		logName(task, at), size, task)
+}
+
+func logName(task string, at int) string { return fmt.Sprintf("%s@73389a52%08x.1@a.log.gz", task, at) }
+
+func logPath(task string, at int) string {
+	return "GET /api/logs/9/files/" + logName(task, at)
+}
+
+func files(list ...string) string { return `{"files":[` + strings.Join(list, ",") + `]}` }
+
+const (
+	stillRunning = `{"id":"9","status":"running","done":false}`
+	isOver       = `{"id":"9","status":"success","done":true}`
+)
+
+// Logs come in the order in which they began; a line without an end gets one.
+func TestLog(t *testing.T) {
+	a := newFakeAgent(t, "GET /api/attempts/9", isOver,
+		"GET /api/logs/9/files", files(logFile("+w+b", 1, 4), logFile("+w+a^sub", 2, 5), logFile("+w+c", 0, 1), logFile("+w+d", 3, 0)),
+		logPath("+w+b", 1), "two\n", logPath("+w+a^sub", 2), "three", logPath("+w+c", 0), "1")
+	a.want(a.gitdag("log", "9", "+w"), outcome{0, "1\ntwo\nthree\n", ""})
+	if got := a.requests()[1]; got != "GET /api/logs/9/files?task=%2Bw" {
+		t.Errorf("asked %s, want the prefix", got)
+	}
+	a.want(a.gitdag("log", "9", "--json"), outcome{0, `{"task":"+w+c","line":"1"}
+{"task":"+w+b","line":"two"}
+{"task":"+w+a^sub","line":"three"}
+`, ""})
+}
+
+func TestLogOfNothing(t *testing.T) {
+	a := newFakeAgent(t, "GET /api/attempts/9", isOver, "GET /api/logs/9/files", files())
+	a.want(a.gitdag("log", "9"), outcome{0, "", ""})
+	got := a.gitdag("log", "9", "+load")
+	if got.status != 0 || got.stdout != "" || !strings.HasPrefix(got.stderr, "hint: no task whose full name begins with +load") {
+		t.Errorf("got %+v, want a hint", got)
+	}
+	a.want(a.gitdag("log", "8"), outcome{1, "", "error: Resource does not exist: /api/attempts/8\n"})
+}
+
+// Following prints what has come, keeps the lines of two logs whole, and looks
+// once more when the attempt is over.
+func TestLogFollows(t *testing.T) {
+	a := newFakeAgent(t,
+		"GET /api/attempts/9", stillRunning, "GET /api/attempts/9", stillRunning, "GET /api/attempts/9", isOver,
+		"GET /api/logs/9/files", files(logFile("+w+a", 0, 6)),
+		"GET /api/logs/9/files", files(logFile("+w+a", 0, 6), logFile("+w+b", 1, 2)),
+		"GET /api/logs/9/files", files(logFile("+w+a", 0, 14), logFile("+w+b", 1, 2)),
+		logPath("+w+a", 0), "one\ntw", logPath("+w+a", 0), "one\ntwo\nthree\n",
+		logPath("+w+b", 1), "b\n",
+	)
+	a.want(a.gitdag("log", "9", "-f"), outcome{0, "one\nb\ntwo\nthree\n", ""})
+	var logs []string
+	for _, r := range a.requests() {
+		if strings.Contains(r, ".log.gz") {
+			logs = append(logs, r)
+		}
+	}
+	want := []string{logPath("+w+a", 0), logPath("+w+b", 1), logPath("+w+a", 0) + "?offset=6"}
+	if diff := cmp.Diff(want, logs); diff != "" {
+		t.Errorf("logs read (-want +got):\n%s", diff)
+	}
+}
+
+// A line that never ends is printed before it takes all memory.
+func TestLogOfAnEndlessLine(t *testing.T) {
+	long := strings.Repeat("x", 3*maxRest)
+	a := newFakeAgent(t, "GET /api/attempts/9", isOver, "GET /api/logs/9/files", files(logFile("+w+a", 0, len(long))), logPath("+w+a", 0), long)
+	got := a.gitdag("log", "9")
+	if n := strings.Count(got.stdout, "x"); got.status != 0 || n != len(long) {
+		t.Errorf("got %d characters, want %d", n, len(long))
+	}
+}
+
+// Ctrl-C ends a command that follows, without a word.
+func TestLogInterrupted(t *testing.T) {
+	a := newFakeAgent(t, "GET /api/attempts/9", stillRunning, "GET /api/logs/9/files", files())
+	var stdout, stderr strings.Builder
+	c := &cli{stdout: &stdout, stderr: &stderr, environ: func() []string { return nil }, version: "1"}
+	agent, err := c.connect(&clientOptions{endpoint: a.server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = c.printLog(ctx, &logReader{agent: agent, attempt: 9, out: &stdout, seen: map[string]*logPlace{}}, true)
+	if got, ok := err.(*exitError); !ok || got.status != 130 || stderr.Len() > 0 {
+		t.Errorf("got %v, %q, want exit 130 and no words", err, &stderr)
+	}
+}
