@@ -56,12 +56,7 @@ func (r *rig) Past(_ context.Context, project uint64, workflow string, session t
 		if rec.Session.Project != project || rec.Session.Workflow != workflow || !rec.Session.Time.Equal(session) {
 			continue
 		}
-		if past == nil {
-			past = &flow.Past{Session: rec.Session, Names: map[string]uint64{}}
-		}
-		past.Names[rec.Attempt.RetryName] = rec.Attempt.ID
-		past.LastAttempt = max(past.LastAttempt, rec.Attempt.ID)
-		past.Index = max(past.Index, rec.Attempt.Index)
+		past = past.With(rec)
 	}
 	return past, nil
 }

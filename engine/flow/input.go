@@ -295,3 +295,15 @@ type Output struct {
 	// Attempt is the one that an accepted [Start] or [TickReady] made.
 	Attempt uint64
 }
+
+// With returns what is known once an attempt of the session is known, too; p
+// may be nil.
+func (p *Past) With(r *Record) *Past {
+	if p == nil {
+		p = &Past{Session: r.Session, Names: map[string]uint64{}}
+	}
+	p.Names[r.Attempt.RetryName] = r.Attempt.ID
+	p.LastAttempt = max(p.LastAttempt, r.Attempt.ID)
+	p.Index = max(p.Index, r.Attempt.Index)
+	return p
+}

@@ -51,7 +51,8 @@ type runner struct {
 	results map[uint64]*operator.Result // of tasks that have not settled yet
 	partial map[string]bool             // tasks that were left out, or have one that was below them
 	logged  map[flow.Lease]bool         // failures
-	record  *flow.Record                // of the attempt, once it is over
+	record  *flow.Record                // of the main attempt, once it is over
+	records map[uint64]*flow.Record     // of all attempts that are over
 	alerts  int                         // not delivered yet
 	over    chan struct{}               // closed when there is nothing left to wait for
 	ended   bool
@@ -71,6 +72,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	o.Dir = dir
 	r := &runner{
 		options: &o, console: o.Console,
+		records: map[uint64]*flow.Record{},
 		results: map[uint64]*operator.Result{}, partial: map[string]bool{}, logged: map[flow.Lease]bool{},
 		over: make(chan struct{}),
 	}
@@ -255,22 +257,3 @@ func failures(record *flow.Record) []Failure {
 	}
 	return list
 }
-
-// history remembers nothing: it tells that the attempt is over. It implements
-// engine.History.
-type history runner
-
-// Put takes the record of the attempt.
-func (h *history) Put(_ context.Context, record *flow.Record) error {
-	r := (*runner)(h)
-	r.waitFor(func() { r.record = record })
-	return nil
-}
-
-// Past knows no session.
-func (h *history) Past(context.Context, uint64, string, time.Time) (*flow.Past, error) {
-	return nil, nil
-}
-
-// Record knows no attempt.
-func (h *history) Record(context.Context, uint64) (*flow.Record, error) { return nil, nil }
