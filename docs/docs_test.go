@@ -306,3 +306,34 @@ func TestEveryDependencyHasItsReason(t *testing.T) {
 		t.Errorf("got %d modules, want 10 at least", len(modules))
 	}
 }
+
+var call = regexp.MustCompile(`(?m)^ *(?:\$ |\./|go run \./cmd/)?gitdag ((?:journal )?[a-z]+)((?: [^#|\n]*)?)`)
+
+// TestCommandsExist asks the program about every command and every flag that a
+// page tells people to type.
+func TestCommandsExist(t *testing.T) {
+	help := map[string]string{}
+	for _, page := range pages(t) {
+		for _, b := range blocks(t, page) {
+			if b.info != "sh" && b.info != "console" && b.info != "text" {
+				continue
+			}
+			for _, m := range call.FindAllStringSubmatch(b.text, -1) {
+				if _, ok := help[m[1]]; !ok {
+					help[m[1]] = shell(t, ".", "gitdag "+m[1]+" --help 2>&1")
+					if !strings.Contains(help[m[1]], "  gitdag "+m[1]) {
+						t.Errorf("%s: there is no command gitdag %s", b.where(), m[1])
+					}
+				}
+				for _, flag := range regexp.MustCompile(` (--?[a-z][a-z-]*)`).FindAllStringSubmatch(m[2], -1) {
+					if !regexp.MustCompile(`(?m)^ .*` + flag[1] + `\b`).MatchString(help[m[1]]) {
+						t.Errorf("%s: gitdag %s has no %s", b.where(), m[1], flag[1])
+					}
+				}
+			}
+		}
+	}
+	if len(help) < 5 {
+		t.Errorf("got %d commands, want 5 at least", len(help))
+	}
+}

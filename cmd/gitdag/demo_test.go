@@ -102,7 +102,8 @@ func TestDemo(t *testing.T) {
 	d.expect(`commit +[0-9a-f]{8} by Ada: `)
 	address := d.expect(`agent +(http://127\.0\.0\.1:\d+)$`)[1]
 	d.expect(`deployed +[0-9a-f]{8} is live`)
-	d.expect(`success +(hello|report) +attempt \d+, scheduled for \d\d:\d\d:\d\d UTC`)
+	d.expect(`schedule +hello and report are due every two seconds`)
+	d.expect(`success +(hello|report) +attempt \d+, session \d\d:\d\d:\d\d UTC`)
 	broken := d.expect(`commit +([0-9a-f]{8}) by Grace: Count the visits`)[1]
 	d.expect(`deployed +` + broken + ` is live`)
 	attempt := d.expect(`failure +report +attempt (\d+)`)[1]
@@ -113,6 +114,7 @@ func TestDemo(t *testing.T) {
 	d.expect(`^ +RECOVERED  sample/report `)
 	last := d.expect(`commit +([0-9a-f]{8}) by Grace: Once a minute`)[1]
 	d.expect(`deployed +` + last + ` is live`)
+	d.expect(`schedule +hello and report are due every minute`)
 	d.expect(`gitdag log ` + attempt)
 
 	resp, err := http.Get(address + "/livez")
@@ -123,6 +125,16 @@ func TestDemo(t *testing.T) {
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("livez: got %s, want 200", resp.Status)
 	}
+	// What it says to try works.
+	endpoint := strings.TrimPrefix(address, "http://")
+	for _, args := range [][]string{
+		{"status"}, {"attempts"}, {"log", attempt}, {"start", "sample", "nightly", "--session", "now"},
+	} {
+		if out, err := exec.Command(program(t), append(args, "-e", endpoint)...).CombinedOutput(); err != nil {
+			t.Errorf("gitdag %v: %v\n%s", args, err, out)
+		}
+	}
+	d.expect(`success +nightly `)
 	// The repository is one that people can go on with.
 	gitIn(t, repo, "status", "--porcelain")
 	if err := os.WriteFile(filepath.Join(repo, "hello.dig"), []byte("+greet:\n  sh>: one\n  echo>: two\n"), 0o600); err != nil {
@@ -190,8 +202,8 @@ func TestNarratorPutsTheLogIntoWords(t *testing.T) {
 	l.Debug("nobody hears it")
 
 	got := regexp.MustCompile(`(?m)^ *\d+\.\d+s  `).ReplaceAllString(out.String(), "")
-	want := "\x1b[31mfailure  \x1b[0m  hello    attempt 1, scheduled for 12:00:00 UTC\n" +
-		"\x1b[32msuccess  \x1b[0m  hello    attempt 2, scheduled for 12:00:00 UTC\n" +
+	want := "\x1b[31mfailure  \x1b[0m  hello    attempt 1, session 12:00:00 UTC\n" +
+		"\x1b[32msuccess  \x1b[0m  hello    attempt 2, session 12:00:00 UTC\n" +
 		"deployed   01234567 is live\n" +
 		"\x1b[31mproblem  \x1b[0m  close data directory: unexpected EOF\n"
 	if got != want {

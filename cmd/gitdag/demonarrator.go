@@ -179,7 +179,7 @@ func (n *narrator) hearEnd(attempt uint64, success bool) {
 			n.failed = attempt
 		}
 	}
-	n.lineLocked(tone, word, "%-8s attempt %d, scheduled for %s UTC", run.workflow, attempt, run.session.UTC().Format(time.TimeOnly))
+	n.lineLocked(tone, word, "%-8s attempt %d, session %s UTC", run.workflow, attempt, run.session.UTC().Format(time.TimeOnly))
 	n.happened(run.revision, ended(run.workflow, success))
 }
 

@@ -23,6 +23,7 @@ type chapter struct {
 	author  string
 	subject string
 	change  func(files map[string]string) // of the project's files, by path
+	note    string                        // on the schedules, once the commit is live
 	until   []string                      // moments under the commit's revision
 }
 
@@ -37,16 +38,19 @@ func demoStory() []chapter {
 		{
 			"Ada", "Greet, report, and look back every night",
 			func(map[string]string) {},
+			"hello and report are due every two seconds",
 			[]string{ended("hello", true), ended("report", true)},
 		},
 		{
 			"Grace", "Count the visits of all shops",
 			func(files map[string]string) { replaceIn(files, script, "data/visits.txt", "data/all-shops.txt") },
+			"",
 			[]string{ended("report", false), told("report", notify.AttemptFailed)},
 		},
 		{
 			"Ada", "Add the numbers of all shops",
 			func(files map[string]string) { files["data/all-shops.txt"] = "north 31\nsouth 45\n" },
+			"",
 			[]string{ended("report", true), told("report", notify.AttemptRecovered)},
 		},
 		{
@@ -57,6 +61,7 @@ func demoStory() []chapter {
 					replaceIn(files, name, "every two seconds", "every minute")
 				}
 			},
+			"hello and report are due every minute",
 			nil,
 		},
 	}
@@ -95,7 +100,13 @@ func (s *story) commit() error {
 // the one before it has shown what it is there to show.
 func (s *story) tell(ctx context.Context, agentEnded <-chan struct{}) error {
 	for {
-		for _, m := range append([]string{live}, s.chapters[0].until...) {
+		if err := hold(ctx, s.n.moment(s.revision, live), agentEnded); err != nil {
+			return err
+		}
+		if note := s.chapters[0].note; note != "" {
+			s.n.line(plain, "schedule", "%s", note)
+		}
+		for _, m := range s.chapters[0].until {
 			if err := hold(ctx, s.n.moment(s.revision, m), agentEnded); err != nil {
 				return err
 			}
