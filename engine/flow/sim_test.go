@@ -13,20 +13,25 @@ import (
 )
 
 // TestSimulation runs random deployments, graphs, results, clocks and crashes,
-// and checks after every input what must always hold; see [world.check]. With
-// GITDAG_SOAK set to a duration it takes seeds from the clock for so long;
-// GITDAG_SEED repeats one run.
+// and checks after every input what must always hold; see [world.check].
+// GITDAG_SEED repeats one run. With GITDAG_SOAK set to a duration it goes on for
+// so long, with seeds from GITDAG_SEED on, or from the clock's.
 func TestSimulation(t *testing.T) {
-	if text := os.Getenv("GITDAG_SEED"); text != "" {
-		var seed uint64
-		if _, err := fmt.Sscan(text, &seed); err != nil {
+	seed, given := uint64(0), os.Getenv("GITDAG_SEED")
+	if given != "" {
+		if _, err := fmt.Sscan(given, &seed); err != nil {
 			t.Fatal(err)
 		}
-		simulate(t, seed)
-		return
 	}
 	if text := os.Getenv("GITDAG_SOAK"); text != "" {
-		soak(t, text)
+		if given == "" {
+			seed = uint64(time.Now().Unix())
+		}
+		soak(t, text, seed)
+		return
+	}
+	if given != "" {
+		simulate(t, seed)
 		return
 	}
 	for seed := range uint64(30) {
@@ -34,12 +39,12 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-func soak(t *testing.T, text string) {
+func soak(t *testing.T, text string, seed uint64) {
 	length, err := time.ParseDuration(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, end, runs := uint64(time.Now().Unix()), time.Now().Add(length), 0
+	end, runs := time.Now().Add(length), 0
 	t.Logf("seeds from %d on", seed)
 	for ; time.Now().Before(end) && !t.Failed(); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed) })
