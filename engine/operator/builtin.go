@@ -15,6 +15,8 @@ func Builtin() map[string]Entry {
 		"if":        pure(runIf),
 		"loop":      pure(runLoop),
 		"notify":    {Operator: operatorFunc(runNotify)},
+		"py":        {Operator: operatorFunc(runPy), Retries: true},
+		"require":   {Operator: operatorFunc(runRequire), Retries: true},
 		"sh":        {Operator: operatorFunc(runSh), Retries: true},
 		"wait":      pure(runWait),
 	}

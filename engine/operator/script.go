@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"gitdag/engine/command"
 	"gitdag/engine/params"
 )
 
@@ -42,15 +41,26 @@ func runSh(ctx context.Context, t *Task) (*Result, error) {
 		return nil, err
 	}
 	script := scratchFile{
-		path:     filepath.Join(scratch, "sh-"+strconv.FormatUint(t.ID, 10)+"-"+strconv.Itoa(t.Execution)),
+		path:     filepath.Join(scratch, runName("sh", t)),
 		private:  private,
 		reusable: readsAlone(shell),
+	}
+	dir, path, err := fromDir(ctx, t, script.path)
+	if err != nil {
+		return nil, err
 	}
 	defer script.discard()
 	if err := script.write(text); err != nil {
 		return nil, err
 	}
-	return runCommand(ctx, t, shell, script.path, environment(t.Environ, config, own))
+	code, err := runProgram(ctx, t, dir, arguments(shell, path), environment(t.Environ, config, own))
+	if err != nil {
+		return nil, err
+	}
+	if code != 0 {
+		return nil, &Error{Message: "Command failed with code " + strconv.Itoa(code), Kind: "runtime"}
+	}
+	return &Result{}, nil
 }
 
 // readsAlone tells whether the script has no reader but the program itself: a
@@ -65,43 +75,4 @@ func readsAlone(shell []string) bool {
 		return true
 	}
 	return false
-}
-
-// runCommand runs program with the file as its last argument, as seen from the
-// task's working directory, and turns its exit status into the task's outcome.
-func runCommand(ctx context.Context, t *Task, program []string, file string, env []string) (*Result, error) {
-	dir, err := t.Workspace.Dir(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if file, err = filepath.Rel(dir, file); err != nil {
-		return nil, err
-	}
-	exit, err := t.Commands.Run(ctx, command.Command{
-		Args: append(program[:len(program):len(program)], file), Dir: dir, Env: env, Output: t.Log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if exit.Code != 0 {
-		return nil, &Error{Message: "Command failed with code " + strconv.Itoa(exit.Code), Kind: "runtime"}
-	}
-	return &Result{}, nil
-}
-
-// stringList takes lists of texts.
-func stringList(v any) ([]string, string) {
-	const expected = "array of strings"
-	list, ok := v.(params.List)
-	if !ok {
-		return nil, expected
-	}
-	texts := make([]string, len(list))
-	for i, item := range list {
-		var wrong string
-		if texts[i], wrong = params.String(item); wrong != "" {
-			return nil, expected
-		}
-	}
-	return texts, ""
 }

@@ -1,0 +1,159 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"gitdag/engine/params"
+)
+
+// The files of an exchange; a runner's name gets its language's suffix.
+const (
+	runnerFile = "runner"
+	inputFile  = "input.json"
+	outputFile = "output.json"
+)
+
+// maxOutput bounds what a script may answer: it is held in memory.
+const maxOutput = 64 << 20
+
+// exchange is the directory through which one run of a script in another
+// language is told what to do and answers (operators.md 6.2).
+type exchange struct {
+	dir string
+	// workdir is where the script runs, path the directory as seen from there.
+	workdir, path string
+}
+
+func newExchange(ctx context.Context, t *Task) (*exchange, error) {
+	scratch, err := t.Workspace.Scratch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x := &exchange{dir: filepath.Join(scratch, runName(t.Type, t))}
+	if x.workdir, x.path, err = fromDir(ctx, t, x.dir); err != nil {
+		return nil, err
+	}
+	// What a crashed run left is not this run's answer.
+	if err := os.RemoveAll(x.dir); err != nil {
+		return nil, fmt.Errorf("make a scratch directory: %w", err)
+	}
+	if err := os.Mkdir(x.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make a scratch directory: %w", err)
+	}
+	return x, nil
+}
+
+// ask writes the runner and the parameters for it: without `_secrets`, which
+// says where secrets are found.
+func (x *exchange) ask(runner, text string, config *params.Map) error {
+	if config.Has("_secrets") {
+		config = config.Clone()
+		config.Delete("_secrets")
+	}
+	if err := (scratchFile{path: filepath.Join(x.dir, runner)}).write(text); err != nil {
+		return err
+	}
+	input := params.AppendJSON(nil, params.Of("params", config))
+	return (scratchFile{path: filepath.Join(x.dir, inputFile)}).write(string(input))
+}
+
+// answer reads what the script wrote: an error of kind [fs.ErrNotExist] if
+// nothing.
+func (x *exchange) answer() (*params.Map, error) {
+	f, err := os.OpenFile(filepath.Join(x.dir, outputFile), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", outputFile, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxOutput+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", outputFile, err)
+	case len(text) > maxOutput:
+		return nil, fmt.Errorf("%s is larger than %d MiB", outputFile, maxOutput>>20)
+	}
+	v, err := params.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", outputFile, err)
+	}
+	object, ok := v.(*params.Map)
+	if !ok {
+		return nil, fmt.Errorf("%s holds no object, but %s", outputFile, sample(v))
+	}
+	return object, nil
+}
+
+// result returns the answer of a script that succeeded. What it stores and
+// exports is data; its subtasks are written like those of a file (L20).
+func (x *exchange) result() (*Result, error) {
+	answer, err := x.answer()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist. The script ended with exit status 0 before it was written", outputFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{}
+	for _, part := range []struct {
+		key string
+		of  **params.Map
+	}{{"subtask_config", &r.Subtasks}, {"export_params", &r.Export}, {"store_params", &r.Store}} {
+		if *part.of, err = params.Optional(answer, part.key, params.Object, nil); err != nil {
+			return nil, err
+		}
+	}
+	r.Subtasks = params.AsTemplate(r.Subtasks).(*params.Map)
+	return r, nil
+}
+
+// scriptError is the error that a script answers with.
+type scriptError struct {
+	class, message string
+	backtrace      []string
+}
+
+// failure returns the error that a failed script answered with, nil if it
+// answered nothing. An answer that makes no sense is an error.
+func (x *exchange) failure() (*scriptError, error) {
+	answer, err := x.answer()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	object, err := params.Optional(answer, "error", params.Object, nil)
+	if err != nil || object == nil {
+		return nil, err
+	}
+	e := &scriptError{}
+	if e.class, err = params.Optional(object, "class", params.String, ""); err != nil {
+		return nil, err
+	}
+	if e.message, err = params.Optional(object, "message", params.String, ""); err != nil {
+		return nil, err
+	}
+	e.backtrace, err = params.Optional(object, "backtrace", stringList, nil)
+	return e, err
+}
+
+// String returns the message, the class and the backtrace, in Digdag's form.
+func (e *scriptError) String() string {
+	var b strings.Builder
+	b.WriteString(e.message + " (" + e.class + ")")
+	for _, entry := range e.backtrace {
+		b.WriteString("\n\tfrom " + entry)
+	}
+	return b.String()
+}
+
+// discard ends the exchange.
+func (x *exchange) discard() { _ = os.RemoveAll(x.dir) }
