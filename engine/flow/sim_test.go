@@ -93,6 +93,9 @@ type world struct {
 	owed    map[EffectKey]Effect
 	history map[sessionKey]*Past // of what was archived
 
+	failed     *Record // the last attempt that failed, and its tree
+	failedTree *Tree
+
 	final   map[uint64]TaskState
 	leases  map[Lease]bool
 	ticks   map[string]bool // started, as schedule and session

@@ -113,11 +113,24 @@ func (w *world) start() {
 		return
 	}
 	in := &Start{
-		Project: "p", Workflow: "v", Tree: w.objects.keep(w.t, w.tree("+w", 3)), UUID: "u",
+		Project: "p", Workflow: "v", Tree: w.objects.keep(w.t, w.tree("+v", 3)), UUID: "u",
 		Session: w.now.Truncate(time.Second), SLA: w.sla(), RetryName: []string{"", "again"}[w.rng.IntN(2)],
 	}
 	in.Past = w.past(in.Workflow, in.Session)
+	if w.failed != nil && w.rng.IntN(2) == 0 {
+		w.takeOver(in)
+	}
 	_ = w.step(in)
+}
+
+// takeOver has an attempt go on from the last one that failed.
+func (w *world) takeOver(in *Start) {
+	set, err := ResumeFailed(w.failed)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	in.Tree, in.Resume = w.failedTree, Value{Map: set}
+	w.failed = nil
 }
 
 func (w *world) sla() SLA {
@@ -166,6 +179,9 @@ func (w *world) answer() {
 // archive keeps of a finished attempt what later starts are to know.
 func (w *world) archive(id uint64) {
 	a := w.live.Attempt(id)
+	if a := w.live.Attempt(id); a != nil && !a.Succeeded && a.blocks[0].Tree.Root().Name == "+"+a.Workflow {
+		w.failed, w.failedTree = a.Record(), a.blocks[0].Tree
+	}
 	if err := w.step(&Archived{Attempt: id}); err != nil {
 		return
 	}

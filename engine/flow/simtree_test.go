@@ -125,6 +125,9 @@ func applyAll(a *Attempt, t *Task, p *params.Map) *params.Map {
 	if t.more != nil && t.more.result.Store.Map != nil {
 		p = params.Merge(p, t.more.result.Store.Map)
 	}
+	if t.execution == 0 && t.state == Success && !t.Node().Group {
+		p = storesBelow(mapOf(a.Resume.Map, t.FullName())).ApplyTo(p)
+	}
 	for c := range a.Tasks {
 		if c.Parent() == t {
 			p = applyAll(a, c, p)
