@@ -112,12 +112,14 @@ func begin(w http.ResponseWriter, r *http.Request, status int) *answer {
 	h.Set("Content-Type", jsonType)
 	h.Add("Vary", "Accept-Encoding")
 	var packer io.WriteCloser
-	switch encoding := encodingFor(r.Header.Values("Accept-Encoding")); encoding {
-	case "gzip":
+	encoding := encodingFor(r.Header.Values("Accept-Encoding"))
+	if encoding != "" {
 		h.Set("Content-Encoding", encoding)
+	}
+	switch encoding {
+	case "gzip":
 		packer = gzip.NewWriter(w)
 	case "deflate":
-		h.Set("Content-Encoding", encoding)
 		// Raw, as Digdag does it: the level is always valid.
 		packer, _ = flate.NewWriter(w, flate.DefaultCompression)
 	}
@@ -147,7 +149,8 @@ func (a *answer) end(err error) error {
 }
 
 // encodingFor picks the compression of an answer: gzip rather than deflate, and
-// nothing that is offered with a quality of 0.
+// nothing that is offered with a quality of 0. Where only "identity" is asked
+// for, Digdag says that this is what it sends.
 func encodingFor(offers []string) string {
 	found := ""
 	for name, quality := range elements(offers) {
@@ -157,6 +160,8 @@ func encodingFor(offers []string) string {
 			return "gzip"
 		case strings.EqualFold(name, "deflate"):
 			found = "deflate"
+		case found == "" && strings.EqualFold(name, "identity"):
+			found = "identity"
 		}
 	}
 	return found
