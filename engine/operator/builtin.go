@@ -5,20 +5,25 @@ import "context"
 // Builtin returns the operators that need nothing but a task, for
 // [NewRegistry]; the caller may add others.
 func Builtin() map[string]Entry {
+	base := func(run operatorFunc) Entry { return Entry{Operator: run, Retries: true} }
 	pure := func(run operatorFunc) Entry { return Entry{Operator: run, Pure: true} }
+	reading := func(e Entry, options ...string) Entry {
+		e.Options = append([]string{}, options...) // not nil, even if there are none
+		return e
+	}
 	return map[string]Entry{
 		"call":      {Operator: operatorFunc(runCall), Pure: true, Retries: true},
-		"echo":      pure(runEcho),
-		"fail":      pure(runFail),
+		"echo":      reading(pure(runEcho)),
+		"fail":      reading(pure(runFail)),
 		"for_each":  pure(runForEach),
 		"for_range": pure(runForRange),
-		"if":        pure(runIf),
+		"if":        reading(pure(runIf), "_do", "_else_do", "_retry", "_parallel"),
 		"loop":      pure(runLoop),
-		"notify":    {Operator: operatorFunc(runNotify)},
-		"py":        {Operator: operatorFunc(runPy), Retries: true},
-		"require":   {Operator: operatorFunc(runRequire), Retries: true},
-		"sh":        {Operator: operatorFunc(runSh), Retries: true},
-		"wait":      pure(runWait),
+		"notify":    reading(Entry{Operator: operatorFunc(runNotify)}),
+		"py":        base(runPy),
+		"require":   base(runRequire),
+		"sh":        base(runSh),
+		"wait":      reading(pure(runWait), "blocking", "poll_interval"),
 	}
 }
 

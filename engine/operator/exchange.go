@@ -14,7 +14,7 @@ import (
 	"gitdag/engine/params"
 )
 
-// The files of an exchange; a runner's name gets its language's suffix.
+// The files of an exchange; the runner's name gets its language's suffix.
 const (
 	runnerFile = "runner"
 	inputFile  = "input.json"
@@ -27,17 +27,18 @@ const maxOutput = 64 << 20
 // exchange is the directory through which one run of a script in another
 // language is told what to do and answers (operators.md 6.2).
 type exchange struct {
-	dir string
+	dir, runner string
 	// workdir is where the script runs, path the directory as seen from there.
 	workdir, path string
 }
 
-func newExchange(ctx context.Context, t *Task) (*exchange, error) {
+// newExchange makes the directory; runner is the name of the script's file.
+func newExchange(ctx context.Context, t *Task, runner string) (*exchange, error) {
 	scratch, err := t.Workspace.Scratch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	x := &exchange{dir: filepath.Join(scratch, runName(t.Type, t))}
+	x := &exchange{dir: filepath.Join(scratch, runName(t.Type, t)), runner: runner}
 	if x.workdir, x.path, err = fromDir(ctx, t, x.dir); err != nil {
 		return nil, err
 	}
@@ -51,18 +52,25 @@ func newExchange(ctx context.Context, t *Task) (*exchange, error) {
 	return x, nil
 }
 
-// ask writes the runner and the parameters for it: without `_secrets`, which
+// ask writes the script and the parameters for it: without `_secrets`, which
 // says where secrets are found.
-func (x *exchange) ask(runner, text string, config *params.Map) error {
+func (x *exchange) ask(script string, config *params.Map) error {
 	if config.Has("_secrets") {
 		config = config.Clone()
 		config.Delete("_secrets")
 	}
-	if err := (scratchFile{path: filepath.Join(x.dir, runner)}).write(text); err != nil {
+	if err := (scratchFile{path: filepath.Join(x.dir, x.runner)}).write(script); err != nil {
 		return err
 	}
 	input := params.AppendJSON(nil, params.Of("params", config))
 	return (scratchFile{path: filepath.Join(x.dir, inputFile)}).write(string(input))
+}
+
+// args are the arguments of the language's program: the script, its own ones
+// that are given, and where it reads and writes.
+func (x *exchange) args(given ...string) []string {
+	args := append([]string{filepath.Join(x.path, x.runner)}, given...)
+	return append(args, filepath.Join(x.path, inputFile), filepath.Join(x.path, outputFile))
 }
 
 // answer reads what the script wrote: an error of kind [fs.ErrNotExist] if

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 
 	"gitdag/engine/params"
@@ -15,8 +14,7 @@ import (
 //go:embed runner/runner.py
 var pythonRunner string
 
-// runPy calls a Python function or method (operators.md 6.2). Without a command
-// the parameter `script` takes the runner's place.
+// runPy calls a Python function or method (operators.md 6.2).
 func runPy(ctx context.Context, t *Task) (*Result, error) {
 	config, err := withDefaults(t.Config, "py")
 	if err != nil {
@@ -26,32 +24,23 @@ func runPy(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	runner, command := pythonRunner, []string(nil)
-	if config.Has("_command") {
-		method, err := params.Required(config, "_command", params.String)
-		if err != nil {
-			return nil, err
-		}
-		command = []string{method}
-	} else if runner, err = params.Required(config, "script", params.String); err != nil {
+	runner, args, err := pythonScript(config)
+	if err != nil {
 		return nil, err
 	}
 	own, err := ownVariables(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	x, err := newExchange(ctx, t)
+	x, err := newExchange(ctx, t, runnerFile+".py")
 	if err != nil {
 		return nil, err
 	}
 	defer x.discard()
-	const file = runnerFile + ".py"
-	if err := x.ask(file, runner, config); err != nil {
+	if err := x.ask(runner, config); err != nil {
 		return nil, err
 	}
-	args := append([]string{filepath.Join(x.path, file)}, command...)
-	args = append(args, filepath.Join(x.path, inputFile), filepath.Join(x.path, outputFile))
-	code, err := runPython(ctx, t, x.workdir, python, args, environment(t.Environ, nil, own))
+	code, err := runPython(ctx, t, x.workdir, python, x.args(args...), environment(t.Environ, nil, own))
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +48,17 @@ func runPy(ctx context.Context, t *Task) (*Result, error) {
 		return nil, pythonFailure(x, code)
 	}
 	return x.result()
+}
+
+// pythonScript returns the script that runs and its first argument, the method
+// to call. Without a command the parameter `script` takes the runner's place.
+func pythonScript(config *params.Map) (text string, args []string, err error) {
+	if !config.Has("_command") {
+		text, err = params.Required(config, "script", params.String)
+		return text, nil, err
+	}
+	method, err := params.Required(config, "_command", params.String)
+	return pythonRunner, []string{method}, err
 }
 
 // runPython runs the given Python, or the one that there is: many systems have

@@ -11,6 +11,9 @@ type Entry struct {
 	// Pure tells that the operator touches nothing outside the attempt and its
 	// log: it may run before its lease is durable.
 	Pure bool
+	// Options are all the keys of its own tasks that the operator reads, for
+	// [Entry.Unused]; nil if it may read any.
+	Options []string
 }
 
 // Registry finds operators by type. It is fixed once made and may be shared.
