@@ -14,6 +14,7 @@ import (
 	"gitdag/engine/journal"
 	"gitdag/engine/journal/journaltest"
 	"gitdag/engine/operator"
+	"gitdag/engine/params"
 )
 
 // scripted is an operator whose tasks end when the test says so.
@@ -86,6 +87,7 @@ func openDurable(t *testing.T, fs *journaltest.FS, files map[string]string) *dur
 	d := &durable{fs: fs, journal: j, script: newScripted()}
 	ops := operator.Builtin()
 	ops["scripted"] = operator.Entry{Operator: d.script}
+	ops["big"] = operator.Entry{Operator: bigResult{}}
 	d.rig = startRig(t, files, func(o *Options) {
 		o.Config, o.State, o.Follower, o.Journal, o.Objects = config, states[0], states[1], j, store
 		o.Operators = operator.NewRegistry(ops)
@@ -297,5 +299,73 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 		case <-deadline:
 			t.Fatalf("waited in vain for %s", what)
 		}
+	}
+}
+
+// bigResult is an operator whose subtasks are too many for an event.
+type bigResult struct{}
+
+func (bigResult) Run(context.Context, *operator.Task) (*operator.Result, error) {
+	sub := params.NewMap(100)
+	for i := range 100 {
+		sub.Set(fmt.Sprintf("+t%d", i), params.Of("echo>", "a text that makes the tree large"))
+	}
+	return &operator.Result{Subtasks: sub}, nil
+}
+
+// A result that names an object waits for space like any other.
+func TestFullDiskKeepsALargeResult(t *testing.T) {
+	d := openDurable(t, journaltest.New(), map[string]string{"w.dig": "+a:\n  scripted>: x\n+b:\n  big>: x\n"})
+	if _, err := d.start(1); err != nil {
+		t.Fatal(err)
+	}
+	<-d.script.began
+	full, met := make(chan struct{}), make(chan struct{}, 100)
+	d.fs.Hook(func(op journaltest.Op) error {
+		if op.Kind != "write" || !strings.HasPrefix(op.Name, "objects/") {
+			return nil
+		}
+		select {
+		case <-full:
+			return nil
+		default:
+			met <- struct{}{}
+			return syscall.ENOSPC
+		}
+	})
+	d.script.end <- nil
+	<-met
+	close(full)
+	if rec := <-d.done; !rec.Succeeded {
+		t.Error("the result that met the full disk was lost")
+	}
+}
+
+// A stop does not wait for space.
+func TestStopOnAFullDisk(t *testing.T) {
+	d := openDurable(t, journaltest.New(), oneTask)
+	id, err := d.start(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-d.script.began
+	d.fs.Hook(func(op journaltest.Op) error {
+		if op.Kind == "write" {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	d.script.end <- nil
+	waitFor(t, "the engine to say that the disk is full", d.e.Full)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	d.e.Stop(ctx)
+	after := openDurable(t, d.fs.Kill(), oneTask)
+	if got, want := <-after.script.began, "+w+a 2"; got != want {
+		t.Errorf("began %q after the restart, want %q", got, want)
+	}
+	after.script.end <- nil
+	if rec := <-after.done; rec.Attempt.ID != id || !rec.Succeeded {
+		t.Errorf("attempt %d ended with success %v, want %d and true", rec.Attempt.ID, rec.Succeeded, id)
 	}
 }

@@ -177,7 +177,7 @@ func (e *Engine) tickReady(due *flow.TickDue, w *flow.Workflow) (*flow.TickReady
 	if !due.Executed.IsZero() {
 		given.Set("last_executed_session_time", due.Executed.In(d.Zone).Format(timeFormat))
 	}
-	value, err := e.objects.value(given)
+	value, err := e.keepValue(given)
 	if err != nil {
 		return nil, err
 	}

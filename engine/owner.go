@@ -241,6 +241,11 @@ func (e *Engine) append(b *batch) bool {
 		case <-time.After(spaceRetry):
 		case <-e.quit:
 			return false
+		case <-e.ctx.Done():
+			// The drain is over. What waits for this batch would hold the stop up;
+			// nothing of it was acknowledged, and its tasks run again.
+			e.fail(ErrStopped)
+			return false
 		}
 	}
 }

@@ -116,7 +116,7 @@ func (r *run) outcome(ctx context.Context) (in flow.Input) {
 	var poll *operator.Poll
 	switch {
 	case errors.As(err, &poll):
-		state, verr := r.e.objects.value(poll.State)
+		state, verr := r.e.keepValue(poll.State)
 		if verr != nil {
 			return r.failed(verr, flow.Retry{})
 		}
@@ -131,7 +131,7 @@ var errTimeout = errors.New("the task ran out of time")
 
 func (r *run) failed(err error, retry flow.Retry) flow.Input {
 	r.e.log.Debug("task failed", "task", r.d.FullName, "err", err)
-	v, verr := r.e.objects.value(errorObject(err))
+	v, verr := r.e.keepValue(errorObject(err))
 	if verr != nil {
 		v = flow.Value{Map: params.Of("message", err.Error())}
 	}
@@ -166,8 +166,8 @@ func (r *run) succeeded(result *operator.Result) flow.Input {
 	if in.Check, err = r.compile("^check", mapAt(r.d.Node.Config, "_check")); err != nil {
 		return broken(err)
 	}
-	if in.Result.Export, err = r.e.objects.value(result.Export); err == nil {
-		in.Result.Store, err = r.e.objects.value(result.Store)
+	if in.Result.Export, err = r.e.keepValue(result.Export); err == nil {
+		in.Result.Store, err = r.e.keepValue(result.Store)
 	}
 	if err != nil {
 		return r.failed(err, flow.Retry{})
@@ -184,7 +184,7 @@ func (r *run) compile(name string, config *params.Map) (*flow.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.e.objects.tree(t)
+	return r.e.keepTree(t)
 }
 
 func configError(err error) *operator.Error {

@@ -36,6 +36,15 @@ func Events(t testing.TB, program, data string) []Event {
 	if err != nil {
 		t.Fatal(err)
 	}
+	events, err := Parse(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// Parse reads what `journal dump` prints.
+func Parse(out []byte) ([]Event, error) {
 	var events []Event
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 1<<20)
@@ -46,11 +55,11 @@ func Events(t testing.TB, program, data string) []Event {
 		}
 		e := Event{Text: text}
 		if err := json.Unmarshal([]byte(text), &e); err != nil {
-			t.Fatalf("record %q: %v", text, err)
+			return nil, fmt.Errorf("record %q: %w", text, err)
 		}
 		events = append(events, e)
 	}
-	return events
+	return events, lines.Err()
 }
 
 // dump runs the command. A journal that is not there yet is empty.
