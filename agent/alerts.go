@@ -90,7 +90,7 @@ func (a *alerter) alert(d *flow.Deliver) notify.Alert {
 		Duration: f.Duration, Next: f.Next,
 		Thread: notify.Receipt{Channel: d.Thread.Channel, TS: d.Thread.TS},
 	}
-	if f.SinceRev != "" {
+	if f.SinceRev != "" && (f.Failures > 1 || f.Kind == flow.AlertRecovered) {
 		alert.FailingSince = notify.Commit{ID: f.SinceRev}
 	}
 	if a.url != "" && f.Attempt != 0 {
