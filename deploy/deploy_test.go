@@ -23,6 +23,10 @@ const (
 	killGrace = 10 * time.Second
 )
 
+// patience bounds every program that a test runs, so that one that hangs fails
+// its test and is cleaned up after.
+const patience = 10 * time.Minute
+
 // root is the module's folder.
 const root = ".."
 
@@ -53,8 +57,11 @@ func lack(t *testing.T, why string) {
 
 // try runs a program and returns all that it printed.
 func try(ctx context.Context, env []string, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
+	cmd.WaitDelay = 5 * time.Second // its own children may hold the pipe
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -29,17 +30,19 @@ func TestImage(t *testing.T) {
 	e.importImage(t, machine, func(p *pack) error {
 		return errors.Join(p.base(), p.found("git", "tini"), p.python(), p.toolchain())
 	})
-	context := buildContext(t)
+	source := buildContext(t)
 	build := func(t *testing.T, base, tag string) {
 		t.Helper()
 		e.run(t, "build", "--network", "none", "--build-arg", "GO="+machine, "--build-arg", "BASE="+base,
-			"--build-arg", "VERSION=1.2.3-test", "--tag", tag, context)
+			"--build-arg", "VERSION=1.2.3-test", "--tag", tag, source)
 	}
 	build(t, machine, image)
 
 	t.Run("says what it is", func(t *testing.T) { checkLabels(t, e) })
 	t.Run("refuses to start without a token", func(t *testing.T) {
-		out, err := e.try(t.Context(), "run", "--rm", "--network", "none", image, "agent", "--repo", "https://git.example.com/team/workflows.git")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		out, err := e.try(ctx, "run", "--rm", "--network", "none", image, "agent", "--repo", "https://git.example.com/team/workflows.git")
 		if err == nil || !strings.Contains(out, "token") {
 			t.Errorf("got %v and %q, want an error that names the token", err, out)
 		}
