@@ -34,27 +34,20 @@ func (e *Engine) perform(effect flow.Effect) {
 	case *flow.EvaluateGroup:
 		e.background(func() { e.evaluateGroup(effect) })
 	case *flow.Deliver:
-		e.tasks.Add(1)
-		go func() {
-			defer e.tasks.Done()
-			e.deliver(effect)
-		}()
+		e.effects.run(func() { e.deliver(effect) })
 	}
 }
 
 // background runs an effect on one of few slots. Stop waits for it.
 func (e *Engine) background(f func()) {
-	e.tasks.Add(1)
-	go func() {
-		defer e.tasks.Done()
+	e.effects.run(func() {
 		select {
 		case e.slots <- struct{}{}:
 			defer func() { <-e.slots }()
+			f()
 		case <-e.ctx.Done():
-			return
 		}
-		f()
-	}()
+	})
 }
 
 // deliver sends an alert. While the engine stops, an unanswered one stays

@@ -160,7 +160,7 @@ type Engine struct {
 	follower     *flow.State
 	snapshotting atomic.Bool
 
-	tasks    sync.WaitGroup // effects under way
+	effects  gate // the effects under way, tasks apart
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	sessions sessionLocks
@@ -290,7 +290,7 @@ func (e *Engine) Stop(ctx context.Context) {
 		e.workers.drain(ctx)
 		e.cancel(errStopping)
 		e.workers.drain(context.WithoutCancel(ctx))
-		e.tasks.Wait()
+		e.effects.close()
 		close(e.quit)
 		<-e.followed
 		e.fail(ErrStopped)
@@ -314,9 +314,7 @@ func (e *Engine) snapshotIfDue(seq uint64) {
 	}
 	var state bytes.Buffer
 	err := e.follower.Encode(&state)
-	e.tasks.Add(1)
-	go func() {
-		defer e.tasks.Done()
+	begun := e.effects.run(func() {
 		defer e.snapshotting.Store(false)
 		if err == nil {
 			err = j.Snapshot(seq, func(w io.Writer) error {
@@ -327,5 +325,8 @@ func (e *Engine) snapshotIfDue(seq uint64) {
 		if err != nil {
 			e.log.Error("snapshot failed; the journal keeps growing until one succeeds", "err", err)
 		}
-	}()
+	})
+	if !begun {
+		e.snapshotting.Store(false)
+	}
 }

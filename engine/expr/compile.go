@@ -166,17 +166,28 @@ func (e *expression) visit(node any) error {
 		if err := checkRegExp(node.Pattern); err != nil {
 			return errors.New("SyntaxError: " + err.Error())
 		}
-	case *ast.AssignExpression:
-		e.mutates = e.mutates || isMember(node.Left)
-	case *ast.UnaryExpression:
-		changes := node.Operator == token.INCREMENT || node.Operator == token.DECREMENT || node.Operator == token.DELETE
-		e.mutates = e.mutates || changes && isMember(node.Operand)
-	case *ast.ForIntoExpression:
-		e.mutates = e.mutates || isMember(node.Expression)
 	case *ast.CallExpression:
 		if dot, ok := node.Callee.(*ast.DotExpression); ok && dot.Identifier.Name == "length" && len(node.ArgumentList) == 0 {
 			dot.Identifier.Name = lengthMethod
 		}
+	}
+	e.mutates = e.mutates || isMember(changed(node))
+	return nil
+}
+
+// changed returns what a node assigns to, counts up or down, or deletes; nil
+// for a node that does none of these.
+func changed(node any) ast.Expression {
+	switch node := node.(type) {
+	case *ast.AssignExpression:
+		return node.Left
+	case *ast.UnaryExpression:
+		switch node.Operator {
+		case token.INCREMENT, token.DECREMENT, token.DELETE:
+			return node.Operand
+		}
+	case *ast.ForIntoExpression:
+		return node.Expression
 	}
 	return nil
 }
@@ -226,14 +237,7 @@ func beyondES5Detail(node any) string {
 			return "an async function or generator"
 		}
 	case *ast.ParameterList:
-		if node.Rest != nil {
-			return "a rest parameter"
-		}
-		for _, binding := range node.List {
-			if binding.Initializer != nil {
-				return "a default parameter"
-			}
-		}
+		return beyondES5Parameters(node)
 	case *ast.BinaryExpression:
 		if node.Operator == token.EXPONENT || node.Operator == token.COALESCE {
 			return node.Operator.String()
@@ -245,6 +249,18 @@ func beyondES5Detail(node any) string {
 	case *ast.RegExpLiteral:
 		if strings.Trim(node.Flags, "gim") != "" {
 			return "regular expression flag " + node.Flags
+		}
+	}
+	return ""
+}
+
+func beyondES5Parameters(list *ast.ParameterList) string {
+	if list.Rest != nil {
+		return "a rest parameter"
+	}
+	for _, binding := range list.List {
+		if binding.Initializer != nil {
+			return "a default parameter"
 		}
 	}
 	return ""

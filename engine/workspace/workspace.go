@@ -32,12 +32,12 @@ type Store struct {
 	noClone atomic.Bool
 
 	mu   sync.Mutex
-	busy map[uint64]*sync.Mutex // held while an attempt's workspace is made or removed
+	busy map[uint64]chan struct{} // closed when an attempt's workspace has been made or removed
 }
 
 // NewStore returns the store in dir, which is made at the first workspace.
 func NewStore(dir string) *Store {
-	return &Store{dir: dir, busy: map[uint64]*sync.Mutex{}}
+	return &Store{dir: dir, busy: map[uint64]chan struct{}{}}
 }
 
 // Path returns where the attempt's workspace is, or would be.
@@ -136,22 +136,20 @@ func (s *Store) sweepLeftOver(attempt uint64, state string) error {
 func (s *Store) lock(attempt uint64) (unlock func()) {
 	for {
 		s.mu.Lock()
-		m := s.busy[attempt]
-		if m == nil {
-			m = new(sync.Mutex)
-			m.Lock()
-			s.busy[attempt] = m
+		other := s.busy[attempt]
+		if other == nil {
+			done := make(chan struct{})
+			s.busy[attempt] = done
 			s.mu.Unlock()
 			return func() {
 				s.mu.Lock()
 				delete(s.busy, attempt)
 				s.mu.Unlock()
-				m.Unlock()
+				close(done)
 			}
 		}
 		s.mu.Unlock()
-		m.Lock() // wait for whoever holds it, then ask again
-		m.Unlock()
+		<-other // then ask again
 	}
 }
 
