@@ -86,12 +86,13 @@ func (a *alerter) alert(d *flow.Deliver) notify.Alert {
 		Key: strconv.FormatUint(d.ID, 10), Kind: notify.Kind(f.Kind), At: f.At,
 		Repo: f.Repo, Project: f.Project, Workflow: f.Workflow, Session: session,
 		Attempt: f.Attempt, Task: f.Task, Message: f.Message, Diagnostics: f.Details,
-		Revision: toNotify(f.Commit, f.Revision), Since: f.Since, Count: f.Failures,
+		Revision: toNotify(f.Commit, f.Revision), Count: f.Failures,
 		Duration: f.Duration, Next: f.Next,
 		Thread: notify.Receipt{Channel: d.Thread.Channel, TS: d.Thread.TS},
 	}
-	if f.SinceRev != "" && (f.Failures > 1 || f.Kind == flow.AlertRecovered) {
-		alert.FailingSince = notify.Commit{ID: f.SinceRev}
+	if f.Failures > 1 || f.Kind != flow.AlertFailed {
+		// A first failure fails since now.
+		alert.Since, alert.FailingSince = f.Since, notify.Commit{ID: f.SinceRev}
 	}
 	if a.url != "" && f.Attempt != 0 {
 		alert.Link = a.url + "/attempts/" + strconv.FormatUint(f.Attempt, 10)
