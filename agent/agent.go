@@ -92,14 +92,14 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 	a.watch()
 	a.background(ctx, a.keepHouse)
 	// While tasks drain, requests are still answered.
-	a.defer_(a.stopEngine)
+	a.onStop(a.stopEngine)
 	a.syncs.begin(ctx)
-	a.defer_(func(context.Context) { a.syncs.stop() })
+	a.onStop(func(context.Context) { a.syncs.stop() })
 	return nil
 }
 
-// defer_ notes what Stop is to do first.
-func (a *Agent) defer_(f func(context.Context)) { a.teardown = append(a.teardown, f) }
+// onStop notes what Stop is to do first.
+func (a *Agent) onStop(f func(context.Context)) { a.teardown = append(a.teardown, f) }
 
 // Stop ends the agent: no more syncs, no new tasks; running tasks may end until
 // ctx is done, or for the configured time; requests are answered to their end.
@@ -123,7 +123,7 @@ func (a *Agent) background(ctx context.Context, f func(context.Context)) {
 		defer a.serving.Done()
 		f(ctx)
 	}()
-	a.defer_(func(context.Context) { cancel() })
+	a.onStop(func(context.Context) { cancel() })
 }
 
 // watch closes Done when a part of the agent has failed. Stop ends it by
@@ -189,7 +189,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	if a.store, err = openStore(ctx, c.Data, a.options.Version, flowConfig(c), a.log); err != nil {
 		return err
 	}
-	a.defer_(func(ctx context.Context) {
+	a.onStop(func(ctx context.Context) {
 		if err := a.store.close(context.WithoutCancel(ctx)); err != nil {
 			a.log.Error("close data directory", "err", err)
 		}
@@ -202,7 +202,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	a.logs = tasklog.NewStore(tasklog.Options{
 		Dir: filepath.Join(c.Data, "logs"), Agent: fmt.Sprintf("%d@%s", os.Getpid(), host), MaxBytes: int64(c.Limits.LogBytes),
 	})
-	a.defer_(func(context.Context) {
+	a.onStop(func(context.Context) {
 		if err := a.logs.Close(); err != nil {
 			a.log.Error("close task logs", "err", err)
 		}
@@ -214,7 +214,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	a.alerts.Store(alerts)
 	operators := operator.NewRegistry(operator.Builtin())
 	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
-	a.defer_(func(context.Context) { a.evaluator.Close() })
+	a.onStop(func(context.Context) { a.evaluator.Close() })
 	a.spaces = &workspaces{store: workspace.NewStore(filepath.Join(c.Data, "workspaces")), log: a.log}
 	a.engine = engine.New(engine.Options{
 		Config: flowConfig(c), State: a.store.state, Follower: a.store.follower,
@@ -233,7 +233,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	if err := a.engine.Start(ctx); err != nil {
 		return err
 	}
-	a.defer_(a.stopEngine)
+	a.onStop(a.stopEngine)
 	return nil
 }
 
@@ -306,7 +306,7 @@ func (a *Agent) serve(ctx context.Context) error {
 			close(a.failed)
 		}
 	}()
-	a.defer_(func(ctx context.Context) {
+	a.onStop(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := a.server.Shutdown(ctx); err != nil {

@@ -95,7 +95,7 @@ func (a *alerter) alert(d *flow.Deliver) notify.Alert {
 		alert.Since, alert.FailingSince = f.Since, notify.Commit{ID: f.SinceRev}
 	}
 	if a.url != "" && f.Attempt != 0 {
-		alert.Link = a.url + "/attempts/" + strconv.FormatUint(f.Attempt, 10)
+		alert.Link = a.url + "/api/attempts/" + strconv.FormatUint(f.Attempt, 10)
 	}
 	if f.Attempt != 0 && f.TaskID != 0 {
 		lines, err := a.logs.Tail(f.Attempt, f.TaskID, notify.LogLines)
