@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,95 +11,11 @@ import (
 	"gitdag/bench/agenttest"
 )
 
-// marks is a file outside of the agent's reach to which tasks append a line
-// when they begin and one when they end.
-type marks struct {
-	t    *testing.T
-	file string
-}
-
-func newMarks(t *testing.T) *marks {
-	t.Helper()
-	m := &marks{t, filepath.Join(t.TempDir(), "marks")}
-	if err := os.WriteFile(m.file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-// task is a command that leaves its marks and takes the time in between.
-func (m *marks) task(seconds float64) string {
-	return fmt.Sprintf(`{sh>: 'echo "begin $GITDAG_RUN" >> %[1]s; sleep %[2]g; echo "end $GITDAG_RUN" >> %[1]s'}`, m.file, seconds)
-}
-
-// mark is a line of the file.
-type mark struct {
-	what            string
-	task, execution uint64
-}
-
-func (m *marks) read() []mark {
-	m.t.Helper()
-	data, err := os.ReadFile(m.file)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	var list []mark
-	for line := range strings.Lines(string(data)) {
-		what, run, _ := strings.Cut(strings.TrimSpace(line), " ")
-		_, run, _ = strings.Cut(run, "/")
-		k := mark{what: what}
-		if _, err := fmt.Sscanf(run, "%d/%d", &k.task, &k.execution); err != nil {
-			m.t.Fatalf("mark %q: %v", line, err)
-		}
-		list = append(list, k)
-	}
-	return list
-}
-
-// count returns how many marks of a kind there are.
-func (m *marks) count(what string) int {
-	n := 0
-	for _, k := range m.read() {
-		if k.what == what {
-			n++
-		}
-	}
-	return n
-}
-
-// audit compares what tasks have done with what they were leased for. The marks
-// must have been read before the journal: a running agent goes on meanwhile.
-func (m *marks) audit(done []mark, l *agenttest.Leases) {
-	m.t.Helper()
-	begun := map[mark]bool{}
-	count, newest := map[uint64]int{}, map[uint64]uint64{}
-	for _, k := range done {
-		if k.execution < newest[k.task] {
-			m.t.Errorf("execution %d of task %d is alive after execution %d has begun", k.execution, k.task, newest[k.task])
-		}
-		newest[k.task] = k.execution
-		if k.what != "begin" {
-			continue
-		}
-		if begun[k] {
-			m.t.Errorf("execution %d of task %d began twice", k.execution, k.task)
-		}
-		begun[k] = true
-		count[k.task]++
-	}
-	for task, n := range count {
-		if n > l.Count[task] {
-			m.t.Errorf("task %d began %d times, and was leased %d times", task, n, l.Count[task])
-		}
-	}
-}
-
 // twentyTasks has 20 tasks that run: in sequence, side by side, generated, and
 // some that outlive a killed agent until the next one ends them.
-func twentyTasks(m *marks, due time.Duration) string {
+func twentyTasks(m *agenttest.Marks, due time.Duration) string {
 	clock, zone := agenttest.DueIn(due)
-	short, long := m.task(0.03), m.task(0.4)
+	short, long := m.Task(0.03), m.Task(0.4)
 	return fmt.Sprintf(`
 timezone: %[1]s
 schedule: {daily>: %[2]s}
@@ -136,19 +51,21 @@ schedule: {daily>: %[2]s}
 // been ended, and every attempt succeeds.
 func TestAgentKilledAtFiftyMoments(t *testing.T) {
 	const kills = 50
-	bin, repo, m := program(t), agenttest.NewRepo(t, "flows"), newMarks(t)
+	bin, repo, m := program(t), agenttest.NewRepo(t, "flows"), agenttest.NewMarks(t)
 	data := filepath.Join(t.TempDir(), "data")
 	random := rand.New(rand.NewPCG(3, 50))
 	args := []string{"agent", "--repo", repo.Path(), "--data", data, "--poll", "1s", "--listen", "127.0.0.1:0"}
 
 	audit := func() *agenttest.Leases {
 		t.Helper()
-		done := m.read()
+		done := m.Read()
 		l, err := agenttest.Audit(agenttest.Events(t, bin, data))
 		if err != nil {
 			t.Error(err)
 		}
-		m.audit(done, l)
+		if err := agenttest.Compare(done, l); err != nil {
+			t.Error(err)
+		}
 		return l
 	}
 	rounds, hits, survivors := 0, 0, 0

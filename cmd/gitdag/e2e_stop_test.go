@@ -56,29 +56,29 @@ func (s *site) stop(p *agenttest.Process) {
 	}
 }
 
-// begun waits until n executions have left their first mark.
-func (m *marks) begun(n int, p *agenttest.Process) {
-	m.t.Helper()
-	agenttest.Eventually(m.t, fmt.Sprintf("%d executions have begun", n), func() bool { return m.count("begin") >= n }, p.Log)
+// haveBegun waits until n executions have left their first mark.
+func haveBegun(t *testing.T, m *agenttest.Marks, n int, p *agenttest.Process) {
+	t.Helper()
+	agenttest.Eventually(t, fmt.Sprintf("%d executions have begun", n), func() bool { return m.Count("begin") >= n }, p.Log)
 }
 
 // A task may end while the agent drains: its result is taken, nothing new
 // begins, and the attempt goes on after the restart.
 func TestStoppingAgentLetsTasksEnd(t *testing.T) {
-	s, m := newSite(t), newMarks(t)
-	s.repo.Push("slow", map[string]string{"slow.dig": once(time.Second, m.task(1)) + "+next: " + m.task(0) + "\n"})
+	s, m := newSite(t), agenttest.NewMarks(t)
+	s.repo.Push("slow", map[string]string{"slow.dig": once(time.Second, m.Task(1)) + "+next: " + m.Task(0) + "\n"})
 	p := s.launch("--drain", "30s")
-	m.begun(1, p)
+	haveBegun(t, m, 1, p)
 	s.stop(p)
 	l := s.leases()
-	if got := m.count("end"); got != 1 || len(l.Accepted) != 1 || len(l.Settled) != 0 {
+	if got := m.Count("end"); got != 1 || len(l.Accepted) != 1 || len(l.Settled) != 0 {
 		t.Errorf("%d tasks have ended, %d results accepted, %d attempts over, want 1, 1, 0", got, len(l.Accepted), len(l.Settled))
 	}
 
 	p = s.launch()
 	p.Await(`msg="attempt ended".* success=true`)
 	s.stop(p)
-	if got := m.count("begin"); got != 2 {
+	if got := m.Count("begin"); got != 2 {
 		t.Errorf("%d executions, want one for each task", got)
 	}
 }
@@ -86,12 +86,12 @@ func TestStoppingAgentLetsTasksEnd(t *testing.T) {
 // A task that outlasts the drain is ended, which is no result of it and raises
 // no alert; it runs again at the next start.
 func TestTaskEndedByTheStopRunsAgain(t *testing.T) {
-	s, m := newSite(t), newMarks(t)
+	s, m := newSite(t), agenttest.NewMarks(t)
 	gate := filepath.Join(t.TempDir(), "gate")
-	task := fmt.Sprintf(`{sh>: 'echo "begin $GITDAG_RUN" >> %s; while [ ! -e %s ]; do sleep 0.05; done'}`, m.file, gate)
+	task := fmt.Sprintf(`{sh>: 'echo "begin $GITDAG_RUN" >> %s; while [ ! -e %s ]; do sleep 0.05; done'}`, m.File, gate)
 	s.repo.Push("endless", map[string]string{"endless.dig": once(time.Second, task)})
 	p := s.launch("--drain", "1s", "--tasks-kill-grace", "2s")
-	m.begun(1, p)
+	haveBegun(t, m, 1, p)
 	begin := time.Now()
 	s.stop(p)
 	if took := time.Since(begin); took < 900*time.Millisecond {
@@ -103,7 +103,7 @@ func TestTaskEndedByTheStopRunsAgain(t *testing.T) {
 	}
 
 	p = s.launch()
-	m.begun(2, p)
+	haveBegun(t, m, 2, p)
 	if err := os.WriteFile(gate, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -117,12 +117,12 @@ func TestTaskEndedByTheStopRunsAgain(t *testing.T) {
 // A second signal cuts the drain short; the task's processes are ended all the
 // same.
 func TestSecondSignalEndsTheDrain(t *testing.T) {
-	s, m := newSite(t), newMarks(t)
+	s, m := newSite(t), agenttest.NewMarks(t)
 	// Nobody else sleeps for so long.
 	seconds := 600 + float64(os.Getpid())/1e7
-	s.repo.Push("endless", map[string]string{"endless.dig": once(time.Second, m.task(seconds))})
+	s.repo.Push("endless", map[string]string{"endless.dig": once(time.Second, m.Task(seconds))})
 	p := s.launch("--drain", "10m", "--tasks-kill-grace", "2s")
-	m.begun(1, p)
+	haveBegun(t, m, 1, p)
 	agenttest.Eventually(t, "the task sleeps", func() bool { return running(fmt.Sprintf("sleep %g", seconds)) })
 	p.Signal(syscall.SIGTERM)
 	p.Await(`msg="agent stopping"`)
