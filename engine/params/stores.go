@@ -179,3 +179,6 @@ func (e *effect) over(below any) any {
 	}
 	return mergeValue(below, e.value)
 }
+
+// Empty tells that s changes nothing.
+func (s Stores) Empty() bool { return s.changes.root == nil }
