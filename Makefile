@@ -66,9 +66,11 @@ conformance-pending: build
 bench: build
 	bench/run
 
-# A long simulation of the core; the same seed finds the same fault again.
+# A long simulation of the core, the same seed of which finds the same fault
+# again; then as long with a real agent that is killed at random moments.
 soak:
 	GITDAG_SOAK=$(SOAK) GITDAG_SEED=$(SOAK_SEED) $(GO) test -timeout 0 -count 1 -run '^TestSimulation$$' ./engine/flow
+	$(GO) test -timeout 0 -count 1 -run '^TestSoak$$' ./bench/soak -soak=$(SOAK) -seed=$(SOAK_SEED)
 
 demo:
 	$(GO) run ./cmd/gitdag demo

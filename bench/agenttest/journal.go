@@ -82,8 +82,9 @@ type Leases struct {
 	Count, Accepted map[uint64]int
 	// Settled tells of the attempts that are over whether they succeeded.
 	Settled map[uint64]bool
-	// Started counts the attempts.
-	Started int
+	// Started counts the attempts; Workflows says what each of them runs.
+	Started   int
+	Workflows map[uint64]string
 	// Alerts are the kinds of the alerts, in order.
 	Alerts []string
 }
@@ -92,7 +93,7 @@ type Leases struct {
 // is leased while it is leased, or after a result of it was accepted, or if a
 // result is accepted that no lease stands behind.
 func Audit(events []Event) (*Leases, error) {
-	l := &Leases{Count: map[uint64]int{}, Accepted: map[uint64]int{}, Settled: map[uint64]bool{}}
+	l := &Leases{Count: map[uint64]int{}, Accepted: map[uint64]int{}, Settled: map[uint64]bool{}, Workflows: map[uint64]string{}}
 	running := map[uint64]bool{}
 	var errs []error
 	bad := func(e *Event, why string) { errs = append(errs, fmt.Errorf("task %d: %s: %s", e.Task, why, e.Text)) }
@@ -101,6 +102,7 @@ func Audit(events []Event) (*Leases, error) {
 		switch e.Kind {
 		case "started":
 			l.Started++
+			l.Workflows[e.Facts.ID] = e.Facts.Workflow
 		case "settled":
 			if _, twice := l.Settled[e.Attempt]; twice {
 				bad(e, "an attempt settled twice")
