@@ -48,7 +48,7 @@ type durable struct {
 var oneTask = map[string]string{"w.dig": "+a:\n  scripted>: x\n"}
 
 // openDurable recovers an engine from a file system, and deploys if it is new.
-func openDurable(t *testing.T, fs *journaltest.FS, files map[string]string) *durable {
+func openDurable(t *testing.T, fs *journaltest.FS, files map[string]string, adjust ...func(*Options)) *durable {
 	t.Helper()
 	j, found, err := journal.Open(fs, journal.Options{})
 	if err != nil {
@@ -91,6 +91,9 @@ func openDurable(t *testing.T, fs *journaltest.FS, files map[string]string) *dur
 	d.rig = startRig(t, files, func(o *Options) {
 		o.Config, o.State, o.Follower, o.Journal, o.Objects = config, states[0], states[1], j, store
 		o.Operators = operator.NewRegistry(ops)
+		for _, f := range adjust {
+			f(o)
+		}
 	})
 	if found.Last == 0 {
 		d.deploy()
@@ -367,5 +370,37 @@ func TestStopOnAFullDisk(t *testing.T) {
 	after.script.end <- nil
 	if rec := <-after.done; rec.Attempt.ID != id || !rec.Succeeded {
 		t.Errorf("attempt %d ended with success %v, want %d and true", rec.Attempt.ID, rec.Succeeded, id)
+	}
+}
+
+// fullWorkspaces has no space until the test says so.
+type fullWorkspaces struct {
+	*rig
+	tried chan struct{}
+	space chan struct{}
+}
+
+func (w *fullWorkspaces) Make(attempt uint64, checkout string) (string, error) {
+	select {
+	case <-w.space:
+		return w.rig.Make(attempt, checkout)
+	default:
+		w.tried <- struct{}{}
+		return "", fmt.Errorf("copy: %w", syscall.ENOSPC)
+	}
+}
+
+func TestTaskWaitsForSpaceForItsWorkspace(t *testing.T) {
+	w := &fullWorkspaces{tried: make(chan struct{}, 10), space: make(chan struct{})}
+	d := openDurable(t, journaltest.New(), map[string]string{"w.dig": "+a: {sh>: \"true\"}\n"}, func(o *Options) {
+		w.rig, o.Workspaces = o.Workspaces.(*rig), w
+	})
+	if _, err := d.start(1); err != nil {
+		t.Fatal(err)
+	}
+	<-w.tried
+	close(w.space)
+	if rec := <-d.done; !rec.Succeeded {
+		t.Errorf("the task failed on the full disk: %v", rec.Tasks[1].Error)
 	}
 }

@@ -26,15 +26,20 @@ func (callFiles) CallFile(root, file string) (*params.Map, error) {
 
 // taskWorkspace is the workspace as one task sees it.
 type taskWorkspace struct {
-	store    Workspaces
+	e        *Engine
 	attempt  uint64
 	checkout string
 	config   *params.Map
 }
 
-// Project returns the root of the project in the attempt's workspace.
-func (w *taskWorkspace) Project(context.Context) (string, error) {
-	return w.store.Make(w.attempt, w.checkout)
+// Project returns the root of the project in the attempt's workspace. On a full
+// disk the task waits rather than fails: what would run next would fail, too.
+func (w *taskWorkspace) Project(ctx context.Context) (string, error) {
+	make := func() (string, error) { return w.e.options.Workspaces.Make(w.attempt, w.checkout) }
+	if w.e.options.Journal == nil {
+		return make()
+	}
+	return whenSpace(ctx, w.e, make)
 }
 
 // Dir returns the working directory: the root joined with `_workdir`.
@@ -54,5 +59,5 @@ func (w *taskWorkspace) Scratch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return w.store.Scratch(w.attempt, filepath.Join(root, ".digdag", "tmp"))
+	return w.e.options.Workspaces.Scratch(w.attempt, filepath.Join(root, ".digdag", "tmp"))
 }

@@ -285,7 +285,7 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution,
 		Type: typ, Config: config, Local: localConfig, State: d.State,
 		Zone: zone, Now: e.now(), Log: log, Files: callFiles{},
-		Workspace: &taskWorkspace{store: e.options.Workspaces, attempt: a.ID, checkout: a.Checkout, config: config},
+		Workspace: &taskWorkspace{e: e, attempt: a.ID, checkout: a.Checkout, config: config},
 		Commands:  e.options.Commands,
 		Environ:   append(e.options.Environ[:len(e.options.Environ):len(e.options.Environ)], command.Marker(e.options.DataID, d.Lease.Task, d.Lease.Execution)),
 		Secrets:   e.options.Secrets,
