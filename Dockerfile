@@ -1,6 +1,6 @@
 # The agent with what workflows usually call: sh, Python 3, git, certificates.
 #
-#   docker build -t gitdag --build-arg VERSION="$(git describe --tags --always)" .
+#   docker build -t gitdag --build-arg VERSION="0.1.0-$(git describe --always)" .
 #   docker run -v gitdag:/var/lib/gitdag -v "$PWD/api.token:/run/secrets/gitdag-api-token:ro" \
 #     -p 127.0.0.1:65432:65432 --stop-timeout 60 gitdag agent --repo https://git.example.com/team/workflows.git
 #
@@ -12,7 +12,7 @@ ARG BASE=debian:bookworm-slim
 FROM ${GO} AS build
 WORKDIR /src
 COPY . .
-ARG VERSION=devel
+ARG VERSION=0.1.0-dev
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /out/gitdag ./cmd/gitdag
 
 FROM ${BASE}
@@ -43,7 +43,7 @@ ENV HOME=/home/gitdag \
     GITDAG_DATA=/var/lib/gitdag \
     GITDAG_LISTEN=:65432 \
     GITDAG_API_TOKEN_FILE=/run/secrets/gitdag-api-token
-ARG VERSION=devel
+ARG VERSION=0.1.0-dev
 LABEL org.opencontainers.image.title="gitdag" \
       org.opencontainers.image.description="Git-driven workflow daemon for Digdag-compatible .dig files" \
       org.opencontainers.image.licenses="Apache-2.0" \
