@@ -11,12 +11,8 @@ import (
 	"gitdag/engine/params"
 )
 
-// groupKeys are the keys of a group, but for its tasks. The first three are there only so that a whole workflow can
-// be embedded; `_secrets` is without effect (language.md 2.6).
-var groupKeys = []string{
-	"timezone", "schedule", "sla", "_parallel", "_background", "_after", "_error", "_check", "_retry", "_export",
-	"_secrets", "_timeout", "_labels",
-}
+// groupKeys are the keys of a group, but for its tasks.
+var groupKeys = keysAt(onGroup)
 
 // Compile compiles a subtree that a task generated, or that is generated for it, rooted at name ("^sub", "^check",
 // "^error"). The tree shares config's mappings as far as they hold nothing but a task's own keys. What config holds

@@ -14,7 +14,7 @@ import (
 // analyse tells what kind of task a mapping is (language.md 2.5) and reads its options.
 func (c *compiler) analyse(m *params.Map) *body {
 	b := &body{m: m}
-	if c.flag(m, "_disable") {
+	if c.flag(m, disableKey) {
 		b.group, b.disabled, b.config = true, true, params.NewMap(0)
 		return b
 	}

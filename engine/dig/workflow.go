@@ -40,10 +40,8 @@ type SLA struct {
 	Tree *flow.Tree
 }
 
-// topKeys are the keys of a file's top level, but for its tasks, in the order of [Workflow.Config].
-var topKeys = []string{
-	"_export", "schedule", "sla", "_error", "_check", "_retry", "_parallel", "_timeout", "_labels",
-}
+// topKeys are the keys of a file's top level, but for its tasks.
+var topKeys = keysAt(atTop)
 
 const timezoneKey = "timezone"
 
@@ -123,13 +121,12 @@ func (u *unit) report(s Severity, p problem, message, hint string) {
 
 // checkTop reports the keys that do not belong at the top level of a file.
 func (u *unit) checkTop() {
-	known := append([]string{timezoneKey}, topKeys...)
 	for key := range u.m.All() {
-		if strings.HasPrefix(key, "+") || slices.Contains(known, key) {
+		if strings.HasPrefix(key, "+") || slices.Contains(topKeys, key) {
 			continue
 		}
 		at, written := u.loader.places.key(u.m, key)
-		u.error(at, written, u.topHint(key, written, known), "workflow includes unknown keys: [%s]", written)
+		u.error(at, written, u.topHint(key, written), "workflow includes unknown keys: [%s]", written)
 	}
 }
 
@@ -146,7 +143,7 @@ func (u *unit) checkNames() {
 	}
 }
 
-func (u *unit) topHint(key, written string, known []string) string {
+func (u *unit) topHint(key, written string) string {
 	switch {
 	case written != key && strings.HasPrefix(written, "+"):
 		return fmt.Sprintf("%s is read as a number; put the task name in quotes: %q", written, written)
@@ -155,7 +152,7 @@ func (u *unit) topHint(key, written string, known []string) string {
 	case u.m.Has("+" + key):
 		return ""
 	}
-	return DidYouMean(key, known)
+	return DidYouMean(key, topKeys)
 }
 
 // timezone reads the workflow's time zone; it is never evaluated.
@@ -187,7 +184,7 @@ func normalise(p places, m *params.Map) *params.Map {
 		p[out].at = s.at
 	}
 	for _, key := range topKeys {
-		if v, ok := m.Lookup(key); ok {
+		if v, ok := m.Lookup(key); ok && key != timezoneKey {
 			out.Set(key, v)
 			p.copyKey(out, m, key)
 		}
