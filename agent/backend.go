@@ -9,6 +9,7 @@ import (
 	"gitdag/agent/history"
 	"gitdag/engine"
 	"gitdag/engine/flow"
+	"gitdag/engine/journal"
 )
 
 // backend is the engine as the API sees it.
@@ -41,7 +42,7 @@ func apiError(err error) error {
 	switch {
 	case errors.Is(err, engine.ErrNotFound), errors.Is(err, history.ErrNotFound):
 		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
-	case errors.Is(err, engine.ErrNoSpace), errors.Is(err, engine.ErrStopped):
+	case errors.Is(err, engine.ErrNoSpace), errors.Is(err, journal.ErrNoSpace), errors.Is(err, engine.ErrStopped):
 		return fmt.Errorf("%w: %w", api.ErrUnavailable, err)
 	}
 	return err
@@ -100,4 +101,3 @@ func record(s *history.Summary) *flow.Record {
 		CreatedAt: s.CreatedAt, FinishedAt: s.FinishedAt, Killed: s.Killed, Succeeded: s.Succeeded,
 	}
 }
-

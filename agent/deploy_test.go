@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gitdag/agent/api"
 	"gitdag/bench/agenttest"
 	"gitdag/engine/flow"
 	"gitdag/notify"
@@ -135,6 +136,12 @@ func TestBrokenProjectKeepsItsLastGoodRevision(t *testing.T) {
 	}
 	if told.Revision.Author != agenttest.Author || told.Revision.Subject != "break etl" {
 		t.Errorf("revision %+v, want author and subject of the commit", told.Revision)
+	}
+
+	var status api.Status
+	r.ask(http.MethodGet, "/api/status", "", "", &status)
+	if got := status.Repositories[0].Rejected; len(got) != 1 || !got[0].Live || got[0].Commit != second || !strings.HasPrefix(got[0].Reasons[0], "load.dig:6:6: error: ") {
+		t.Errorf("status shows %+v, want the rejection with file, line and column", got)
 	}
 
 	// Told once for each commit, however often it is looked at; also by the next
@@ -279,4 +286,39 @@ func TestManyProjects(t *testing.T) {
 	if got := len(r.schedules()); got != 100 {
 		t.Errorf("%d schedules, want 100", got)
 	}
+}
+
+// POST /api/sync polls at once. With a token, every route but the ones for
+// supervisors and clients' first steps needs it.
+func TestTokenGuardsTheInterface(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t)
+	r.config.Auth.TokenFile = file
+	r.start()
+	r.push("first", map[string]string{"w.dig": daily("04:00:00")})
+	commit := r.repo.Push("second", map[string]string{"v.dig": daily("05:00:00")})
+	for _, c := range []struct {
+		method, path, token string
+		want                int
+	}{
+		{http.MethodGet, "/livez", "", 200},
+		{http.MethodGet, "/readyz", "", 200},
+		{http.MethodGet, "/api/version", "", 200},
+		{http.MethodGet, "/api/status", "", 401},
+		{http.MethodGet, "/api/status", "wrong", 401},
+		{http.MethodGet, "/api/status", "s3cret", 200},
+		{http.MethodPost, "/api/sync", "", 401},
+		{http.MethodPost, "/webhooks/github", "", 403},
+	} {
+		if got := r.ask(c.method, c.path, "{}", c.token, nil); got != c.want {
+			t.Errorf("%s %s with token %q: status %d, want %d", c.method, c.path, c.token, got, c.want)
+		}
+	}
+	if got := r.ask(http.MethodPost, "/api/sync", "", "s3cret", nil); got/100 != 2 {
+		t.Errorf("POST /api/sync: status %d, want success", got)
+	}
+	r.live(commit)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gitdag/agent/api"
 	"gitdag/bench/agenttest"
 	"gitdag/engine"
 	"gitdag/engine/flow"
@@ -109,6 +111,18 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("%d live attempts, want the one", len(s.Attempts()))
 		}
 	})
+
+	var status api.Status
+	r.ask(http.MethodGet, "/api/status", "", "", &status)
+	if !status.DiskFull {
+		t.Error("the status does not tell that the disk is full")
+	}
+	for _, large := range []string{"x", strings.Repeat("x", 2000)} {
+		body := fmt.Sprintf(`{"workflowId": "1", "sessionTime": "2031-01-01T00:00:00Z", "params": {"p": %q}}`, large)
+		if got := r.ask(http.MethodPut, "/api/attempts", body, "", nil); got != http.StatusServiceUnavailable {
+			t.Errorf("PUT /api/attempts with %d bytes: status %d, want 503", len(large), got)
+		}
+	}
 
 	free()
 	if !r.ended(id) {

@@ -2,9 +2,13 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -176,4 +180,33 @@ func (m *mailbox) of(kind notify.Kind) []notify.Alert {
 		}
 	}
 	return found
+}
+
+// ask makes a request of the agent's HTTP interface and reads a JSON answer
+// into answer, if that is not nil.
+func (r *rig) ask(method, path, body, token string, answer any) (status int) {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, "http://"+r.agent.Addr()+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if answer != nil {
+		if err := json.Unmarshal(data, answer); err != nil {
+			r.t.Fatalf("%s %s: status %d: %q: %v", method, path, res.StatusCode, data, err)
+		}
+	}
+	return res.StatusCode
 }
