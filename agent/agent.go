@@ -223,6 +223,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 		Commands: command.Local{Grace: grace}, Secrets: secrets{}, Evaluator: a.evaluator,
 		Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id,
 		Deliver: func(ctx context.Context, d *flow.Deliver) engine.Delivery { return a.alerts.Load().deliver(ctx, d) },
+		Around:  around(operators, a.log.With("component", "engine")),
 		Log:     a.log.With("component", "engine"),
 	})
 	a.syncs.make = func(c *Config) (*gitsync.Syncer, error) { return a.newSyncer(c, operators) }

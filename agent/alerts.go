@@ -98,11 +98,11 @@ func (a *alerter) alert(d *flow.Deliver) notify.Alert {
 		alert.Link = a.url + "/api/attempts/" + strconv.FormatUint(f.Attempt, 10)
 	}
 	if f.Attempt != 0 && f.TaskID != 0 {
-		lines, err := a.logs.Tail(f.Attempt, f.TaskID, notify.LogLines)
+		lines, err := a.logs.Tail(f.Attempt, f.TaskID, notify.LogLines+ownLines)
 		if err != nil {
 			a.log.Warn("the log for an alert could not be read", "attempt", f.Attempt, "err", err)
 		}
-		alert.LogTail = lines
+		alert.LogTail = printed(lines)
 	}
 	return alert
 }

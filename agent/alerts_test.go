@@ -154,7 +154,7 @@ func TestFailureReachesSlack(t *testing.T) {
 	for _, want := range []string{
 		"FAILED", "flows/etl", "+etl+load", "Command failed with code 3",
 		"line 3", "no such table &lt;orders&gt;", commit[:8], agenttest.Author, "read &lt;orders&gt; &amp; co",
-		"https://gitdag.example.com/attempts/1", "session 2023-11-14 22:13",
+		"https://gitdag.example.com/api/attempts/1", "session 2023-11-14 22:13",
 	} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("no %q in the message:\n%s", want, all.String())

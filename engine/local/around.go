@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 
 	"gitdag/engine"
 	"gitdag/engine/flow"
@@ -66,7 +64,7 @@ func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) 
 		r.console.printf(slog.LevelWarn, thread, "parameters:\n%s", YAML(c.Task.Config, "  "))
 	}
 	if c.Task.State == nil { // not at each poll
-		r.console.printf(slog.LevelInfo, thread, "%s", describe(c))
+		r.console.printf(slog.LevelInfo, thread, "%s", operator.Describe(c.Task))
 	}
 	if r.options.DryRun && !generates(c.Task.Type) {
 		if _, known := r.options.Operators.Lookup(c.Task.Type); known || c.Task.Type == "" {
@@ -81,68 +79,12 @@ func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) 
 		r.failed(c.Dispatch.Lease, thread, c.Task.FullName, err.Error())
 	default:
 		r.remember(c.Dispatch, result)
-		if key := unused(c.Task); key != "" {
+		entry, _ := r.options.Operators.Lookup(c.Task.Type)
+		for _, key := range entry.Unused(c.Task) {
 			r.console.printf(slog.LevelError, thread, "parameter %q is not used at task %s", key, c.Task.FullName)
 		}
 	}
 	return result, err
-}
-
-// describe returns what the task is about to do, `type>: command`.
-func describe(c *engine.Call) string {
-	typ := c.Task.Type
-	if typ == "" {
-		return "nothing to do"
-	}
-	if !c.Task.Config.Has(typ + ">") {
-		return "type: " + typ
-	}
-	command, _ := c.Task.Config.Lookup("_command")
-	return typ + ">: " + commandText(command)
-}
-
-func commandText(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case *params.Map:
-		var parts []string
-		for key, value := range v.All() {
-			parts = append(parts, key+"="+commandText(value))
-		}
-		return "{" + strings.Join(parts, ", ") + "}"
-	}
-	return params.EnvText(v)
-}
-
-// reads returns the keys of its own task that an operator reads; ok is false
-// for all but the simplest operators, of which alone it is known that any other
-// key is a mistake.
-func reads(typ string) (keys []string, ok bool) {
-	switch typ {
-	case "echo", "fail", "notify":
-		return nil, true
-	case "if":
-		return []string{"_do", "_else_do", "_retry"}, true
-	case "wait":
-		return []string{"blocking", "poll_interval"}, true
-	}
-	return nil, false
-}
-
-// unused returns the first key of a task that nothing reads; empty for none.
-func unused(t *operator.Task) string {
-	known, ok := reads(t.Type)
-	if !ok {
-		return ""
-	}
-	known = append(known, "_type", "_command", "_timeout", "_labels", t.Type+">")
-	for key := range t.Local.All() {
-		if !slices.Contains(known, key) {
-			return key
-		}
-	}
-	return ""
 }
 
 // failed logs a failure of a task once, as soon as it is known.

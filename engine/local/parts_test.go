@@ -330,10 +330,3 @@ func TestStaleScratchDirectories(t *testing.T) {
 		t.Error("an impossible directory is no error")
 	}
 }
-
-func TestCommandText(t *testing.T) {
-	v := params.Of("x", params.List{params.Number("1"), "a"}, "y", params.Of("z", nil))
-	if got, want := commandText(v), `{x=[1,"a"], y={z=}}`; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
