@@ -56,7 +56,7 @@ func (r *Repo) Push(subject string, files map[string]string) string {
 	return strings.TrimSpace(r.run(r.work, "rev-parse", "HEAD"))
 }
 
-// Removed, as the content of a file, has [Repo.Push] remove it.
+// Removed is the content of a file that [Repo.Push] is to remove.
 const Removed = "\x00removed"
 
 // Author is who makes every commit.

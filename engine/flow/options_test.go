@@ -39,7 +39,8 @@ func TestParseRetry(t *testing.T) {
 		{"constant", params.Of("limit", 1, "interval_type", "Constant"), Retry{Limit: 1}, ""},
 		{
 			"exponential", params.Of("limit", 1, "interval", 2, "interval_type", "EXPONENTIAL", "max_interval", 60),
-			Retry{Limit: 1, Interval: 2 * time.Second, Exponential: true, Max: time.Minute}, "",
+			Retry{Limit: 1, Interval: 2 * time.Second, Exponential: true, Max: time.Minute},
+			"",
 		},
 		{"a bad maximum", params.Of("limit", 1, "max_interval", params.List{}), Retry{}, "max_interval:"},
 		{"another type", params.Of("limit", 1, "interval_type", "random"), Retry{}, `"random" is neither`},

@@ -19,10 +19,11 @@ func fromDir(ctx context.Context, t *Task, file string) (dir, relative string, e
 	return dir, relative, err
 }
 
-// runProgram runs a program of the task to its end, and returns its exit
-// status.
-func runProgram(ctx context.Context, t *Task, dir string, args, env []string) (int, error) {
-	exit, err := t.Commands.Run(ctx, command.Command{Args: args, Dir: dir, Env: env, Output: t.Log})
+// runProgram runs a program of the task to its end, with the task's log for its
+// output, and returns its exit status.
+func runProgram(ctx context.Context, t *Task, c command.Command) (int, error) {
+	c.Output = t.Log
+	exit, err := t.Commands.Run(ctx, c)
 	return exit.Code, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 
+	"gitdag/engine/command"
 	"gitdag/engine/params"
 )
 
@@ -40,7 +41,7 @@ func runPy(ctx context.Context, t *Task) (*Result, error) {
 	if err := x.ask(runner, config); err != nil {
 		return nil, err
 	}
-	code, err := runPython(ctx, t, x.workdir, python, x.args(args...), environment(t.Environ, nil, own))
+	code, err := runPython(ctx, t, python, command.Command{Args: x.args(args...), Dir: x.workdir, Env: environment(t.Environ, nil, own)})
 	if err != nil {
 		return nil, err
 	}
@@ -61,17 +62,22 @@ func pythonScript(config *params.Map) (text string, args []string, err error) {
 	return pythonRunner, []string{method}, err
 }
 
-// runPython runs the given Python, or the one that there is: many systems have
-// it as `python3` only (O11).
-func runPython(ctx context.Context, t *Task, dir string, python, args, env []string) (int, error) {
-	if python != nil {
-		return runProgram(ctx, t, dir, arguments(python, args...), env)
+// runPython runs a script with the given Python, or the one that there is: many
+// systems have it as `python3` only (O11). Of c the arguments are the script's.
+func runPython(ctx context.Context, t *Task, python []string, c command.Command) (int, error) {
+	with := func(python []string) (int, error) {
+		started := c
+		started.Args = arguments(python, c.Args...)
+		return runProgram(ctx, t, started)
 	}
-	code, err := runProgram(ctx, t, dir, arguments([]string{"python"}, args...), env)
+	if python != nil {
+		return with(python)
+	}
+	code, err := with([]string{"python"})
 	if !errors.Is(err, exec.ErrNotFound) {
 		return code, err
 	}
-	code, err = runProgram(ctx, t, dir, arguments([]string{"python3"}, args...), env)
+	code, err = with([]string{"python3"})
 	if errors.Is(err, exec.ErrNotFound) {
 		err = fmt.Errorf("neither python nor python3 is there: %w", err)
 	}

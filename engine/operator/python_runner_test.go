@@ -126,9 +126,12 @@ class Text(str):
 		{"m.keyword_only", []any{"b", "B"}, "X A B"},
 		{"m.keywords", []any{"y", 1}, "X A True False False"},
 		{
-			"m.types", []any{
+			"m.types",
+			[]any{
 				"i", params.Number("12345678901234567890"), "f", params.Number("1.0"), "t", true, "n", nil,
-				"l", []any{1, "${x}"}, "o", params.Of("k", params.Of("z", 2.5)),
+				"l",
+				[]any{1, "${x}"},
+				"o", params.Of("k", params.Of("z", 2.5)),
 			},
 			"['int', 'float', 'bool', 'NoneType', 'list', 'dict'] 12345678901234567890 1.0 [1, '${x}'] {'k': {'z': 2.5}}",
 		},
@@ -242,7 +245,8 @@ def nothing(): pass
 			name      string
 			got, want *params.Map
 		}{
-			{"subtasks", got.Subtasks, tt.want.Subtasks}, {"exports", got.Export, tt.want.Export},
+			{"subtasks", got.Subtasks, tt.want.Subtasks},
+			{"exports", got.Export, tt.want.Export},
 			{"stores", got.Store, tt.want.Store},
 		} {
 			if part.want == nil {

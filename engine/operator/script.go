@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"gitdag/engine/command"
 	"gitdag/engine/params"
 )
 
@@ -53,7 +54,7 @@ func runSh(ctx context.Context, t *Task) (*Result, error) {
 	if err := script.write(text); err != nil {
 		return nil, err
 	}
-	code, err := runProgram(ctx, t, dir, arguments(shell, path), environment(t.Environ, config, own))
+	code, err := runProgram(ctx, t, command.Command{Args: arguments(shell, path), Dir: dir, Env: environment(t.Environ, config, own)})
 	if err != nil {
 		return nil, err
 	}

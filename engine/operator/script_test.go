@@ -35,16 +35,19 @@ func TestSh(t *testing.T) {
 		{"a shell", nil, []any{"sh>", "text", "shell", []any{"sh", "shell.sh"}}, "first: text\n"},
 		{
 			"a shell from the defaults", params.Of("sh", params.Of("shell", []any{"sh", "shell.sh"})),
-			[]any{"sh>", "nested"}, "first: nested\n",
+			[]any{"sh>", "nested"},
+			"first: nested\n",
 		},
 		{
 			"a visible option beats the defaults",
 			params.Of("shell", []any{"/bin/sh"}, "sh", params.Of("shell", []any{"sh", "shell.sh"})),
-			[]any{"sh>", "echo ambient"}, "ambient\n",
+			[]any{"sh>", "echo ambient"},
+			"ambient\n",
 		},
 		{
 			"its own option beats all", params.Of("shell", []any{"/bin/false"}),
-			[]any{"sh>", "own", "shell", []any{"sh", "shell.sh"}}, "first: own\n",
+			[]any{"sh>", "own", "shell", []any{"sh", "shell.sh"}},
+			"first: own\n",
 		},
 	}
 	for _, tt := range tests {

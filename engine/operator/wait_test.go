@@ -47,7 +47,9 @@ func TestWaitPolls(t *testing.T) {
 		{"late", []any{"wait>", "1m"}, time.Second, []time.Duration{time.Minute}},
 		{"nothing to wait for", []any{"wait>", "0s"}, 0, nil},
 		{
-			"every interval, beyond the deadline", []any{"wait>", "10S", "poll_interval", "4s"}, 0,
+			"every interval, beyond the deadline",
+			[]any{"wait>", "10S", "poll_interval", "4s"},
+			0,
 			[]time.Duration{4 * time.Second, 4 * time.Second, 4 * time.Second},
 		},
 		{"no busy polls", []any{"wait>", "2s", "poll_interval", "0s"}, 0, []time.Duration{time.Second, time.Second}},

@@ -79,7 +79,10 @@ func TestOf(t *testing.T) {
 
 func TestEqual(t *testing.T) {
 	values := []any{
-		nil, true, false, Number("1"), Number("1.0"), "1", "$", Template("$"), List{}, List{nil}, List{Number("1")},
+		nil, true, false, Number("1"), Number("1.0"), "1", "$", Template("$"),
+		List{},
+		List{nil},
+		List{Number("1")},
 		NewMap(0), Of("a", 1, "b", 2), Of("b", 2, "a", 1), Of("a", 1), Of("a", Template("$")), Of("a", "$"),
 	}
 	for i, a := range values {
@@ -121,7 +124,8 @@ func TestEncodeKeepsKind(t *testing.T) {
 	for _, v := range []any{
 		Of("a", Template("${x}"), "b", "${x}", "c", "plain", "d", Number("12345678901234567890.10")),
 		Of("!data", "x"), Of("!!data", "$"), Of("!data", Of("!data", Template("$"))), Of("!data", List{"$1"}),
-		List{nil, true, false, "$", Template("$")}, Of("!data", "x", "b", "y"), Of("data", "$x"), Of("x!data", 1),
+		List{nil, true, false, "$", Template("$")},
+		Of("!data", "x", "b", "y"), Of("data", "$x"), Of("x!data", 1),
 		Of("!data", Template("$x")), Of("!data", Template("$x"), "b", "$y"), Of("!!!data", nil), "$", Template("$"),
 	} {
 		b := Encode(v)

@@ -39,23 +39,66 @@ func itself[T any](v T) any { return v }
 // language.md §5.7, operators.md §2.8
 func TestTypedReads(t *testing.T) {
 	checkReads(t, "string", String, itself, []readCase{
-		{"x", "x"}, {Template("y"), "y"}, {Number("5"), "5"}, {Number("1.50"), "1.5"}, {Number("1e3"), "1000.0"},
-		{Number("123456789012345678901"), "123456789012345678901"}, {true, "true"}, {"", ""}, {List{}, refused}, {NewMap(0), refused},
+		{"x", "x"},
+		{Template("y"), "y"},
+		{Number("5"), "5"},
+		{Number("1.50"), "1.5"},
+		{Number("1e3"), "1000.0"},
+		{Number("123456789012345678901"), "123456789012345678901"},
+		{true, "true"},
+		{"", ""},
+		{List{}, refused},
+		{NewMap(0), refused},
 	})
 	checkReads(t, "int", Int, itself, []readCase{
-		{Number("5"), 5}, {Number("3.99"), 3}, {Number("-3.99"), -3}, {Number("1e3"), 1000}, {" 7\n", 7}, {"-7", -7}, {"+7", 7},
-		{"", 0}, {" ", 0}, {"null", 0}, {"3.7", refused}, {"x", refused}, {true, refused}, {List{}, refused},
-		{Number("2147483647"), math.MaxInt32}, {Number("2147483648"), refused}, {"-2147483649", refused}, {Number("1e300"), refused},
+		{Number("5"), 5},
+		{Number("3.99"), 3},
+		{Number("-3.99"), -3},
+		{Number("1e3"), 1000},
+		{" 7\n", 7},
+		{"-7", -7},
+		{"+7", 7},
+		{"", 0},
+		{" ", 0},
+		{"null", 0},
+		{"3.7", refused},
+		{"x", refused},
+		{true, refused},
+		{List{}, refused},
+		{Number("2147483647"), math.MaxInt32},
+		{Number("2147483648"), refused},
+		{"-2147483649", refused},
+		{Number("1e300"), refused},
 	})
 	checkReads(t, "long", Long, itself, []readCase{
-		{Number("2147483648"), int64(2147483648)}, {"9223372036854775807", int64(math.MaxInt64)},
-		{Number("9223372036854775808"), refused}, {Number("1e19"), refused}, {"", int64(0)}, {false, refused},
+		{Number("2147483648"), int64(2147483648)},
+		{"9223372036854775807", int64(math.MaxInt64)},
+		{Number("9223372036854775808"), refused},
+		{Number("1e19"), refused},
+		{"", int64(0)},
+		{false, refused},
 	})
 	checkReads(t, "boolean", Bool, itself, []readCase{
-		{true, true}, {false, false}, {"true", true}, {" True ", true}, {"false", false}, {"False", false}, {"", false}, {"null", false},
-		{Number("0"), false}, {Number("-0"), false}, {Number("1"), true}, {Number("-2"), true},
-		{"yes", refused}, {"1", refused}, {"0", refused}, {"TRUE", refused}, {Number("1.0"), refused}, {Number("0.0"), refused},
-		{List{}, refused}, {NewMap(0), refused},
+		{true, true},
+		{false, false},
+		{"true", true},
+		{" True ", true},
+		{"false", false},
+		{"False", false},
+		{"", false},
+		{"null", false},
+		{Number("0"), false},
+		{Number("-0"), false},
+		{Number("1"), true},
+		{Number("-2"), true},
+		{"yes", refused},
+		{"1", refused},
+		{"0", refused},
+		{"TRUE", refused},
+		{Number("1.0"), refused},
+		{Number("0.0"), refused},
+		{List{}, refused},
+		{NewMap(0), refused},
 	})
 	shown := func(v List) any { return string(Encode(v)) }
 	checkReads(t, "list", Array, shown, []readCase{{List{"x"}, `["x"]`}, {`["x"]`, refused}, {NewMap(0), refused}})
@@ -72,20 +115,45 @@ func TestTypedReads(t *testing.T) {
 func TestTimesAndDurations(t *testing.T) {
 	utc := func(v time.Time) any { return v.UTC().Format(time.RFC3339Nano) }
 	checkReads(t, "instant", Instant, utc, []readCase{
-		{"2016-01-02T03:04:05Z", "2016-01-02T03:04:05Z"}, {"2016-01-02T03:04:05.25+09:00", "2016-01-01T18:04:05.25Z"},
-		{"2016-01-02T03:04+00:00", "2016-01-02T03:04:00Z"}, {"2016-01-02T03:04:05+0900", "2016-01-01T18:04:05Z"},
-		{"2016-01-02T03:04:05", refused}, {"2016-01-02", refused}, {Number("0"), refused}, {"", refused},
+		{"2016-01-02T03:04:05Z", "2016-01-02T03:04:05Z"},
+		{"2016-01-02T03:04:05.25+09:00", "2016-01-01T18:04:05.25Z"},
+		{"2016-01-02T03:04+00:00", "2016-01-02T03:04:00Z"},
+		{"2016-01-02T03:04:05+0900", "2016-01-01T18:04:05Z"},
+		{"2016-01-02T03:04:05", refused},
+		{"2016-01-02", refused},
+		{Number("0"), refused},
+		{"", refused},
 	})
 	zone := time.FixedZone("", 9*3600)
 	checkReads(t, "timestamp", Timestamp(zone), utc, []readCase{
-		{Number("60"), "1970-01-01T00:01:00Z"}, {"60", "1970-01-01T00:01:00Z"}, {"2016-01-02T03:04:05Z", "2016-01-02T03:04:05Z"},
-		{"2016-01-02T09:00:00", "2016-01-02T00:00:00Z"}, {"2016-01-02T09:00", "2016-01-02T00:00:00Z"}, {"", refused},
-		{"2016-01-02", refused}, {Number("1.5"), refused}, {"99999999999999999999", refused}, {true, refused},
+		{Number("60"), "1970-01-01T00:01:00Z"},
+		{"60", "1970-01-01T00:01:00Z"},
+		{"2016-01-02T03:04:05Z", "2016-01-02T03:04:05Z"},
+		{"2016-01-02T09:00:00", "2016-01-02T00:00:00Z"},
+		{"2016-01-02T09:00", "2016-01-02T00:00:00Z"},
+		{"", refused},
+		{"2016-01-02", refused},
+		{Number("1.5"), refused},
+		{"99999999999999999999", refused},
+		{true, refused},
 	})
 	checkReads(t, "duration", Duration, itself, []readCase{
-		{"1h 30m", 90 * time.Minute}, {"1d2h3m4s", 26*time.Hour + 3*time.Minute + 4*time.Second}, {" 5 S ", 5 * time.Second},
-		{"10D", 240 * time.Hour}, {"0s", time.Duration(0)}, {"1m1h", refused}, {"1m 1m", refused}, {"10", refused}, {Number("10"), refused},
-		{"", refused}, {"m", refused}, {"1x", refused}, {"1.5h", refused}, {"9999999999999d", refused}, {"-1s", refused}, {"1h 9", refused},
+		{"1h 30m", 90 * time.Minute},
+		{"1d2h3m4s", 26*time.Hour + 3*time.Minute + 4*time.Second},
+		{" 5 S ", 5 * time.Second},
+		{"10D", 240 * time.Hour},
+		{"0s", time.Duration(0)},
+		{"1m1h", refused},
+		{"1m 1m", refused},
+		{"10", refused},
+		{Number("10"), refused},
+		{"", refused},
+		{"m", refused},
+		{"1x", refused},
+		{"1.5h", refused},
+		{"9999999999999d", refused},
+		{"-1s", refused},
+		{"1h 9", refused},
 	})
 }
 
@@ -162,8 +230,13 @@ func TestEnvText(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"x\n", "x\n"}, {Template("y"), "y"}, {Number("1e3"), "1000.0"}, {true, "true"}, {nil, "null"},
-		{List{Number("1e3"), "a", Number("3")}, `[1000.0,"a",3]`}, {Of("k", Number("1e-7")), `{"k":1.0E-7}`},
+		{"x\n", "x\n"},
+		{Template("y"), "y"},
+		{Number("1e3"), "1000.0"},
+		{true, "true"},
+		{nil, "null"},
+		{List{Number("1e3"), "a", Number("3")}, `[1000.0,"a",3]`},
+		{Of("k", Number("1e-7")), `{"k":1.0E-7}`},
 	} {
 		if got := EnvText(c.value); got != c.want {
 			t.Errorf("got %s, want %s", got, c.want)

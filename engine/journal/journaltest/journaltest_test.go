@@ -184,9 +184,17 @@ func TestMisuse(t *testing.T) {
 	_, missing := fsys.Edit("g")
 	_, unread := fsys.ReadFile("g")
 	for i, c := range []struct{ got, want error }{
-		{write, fs.ErrClosed}, {f.Close(), fs.ErrClosed}, {f.Sync(), fs.ErrClosed}, {readOnly, fs.ErrPermission},
-		{exists, fs.ErrExist}, {noDir, fs.ErrNotExist}, {missing, fs.ErrNotExist}, {unread, fs.ErrNotExist},
-		{fsys.Rename("g", "h"), fs.ErrNotExist}, {fsys.Remove("g"), fs.ErrNotExist}, {fsys.SyncDir("d"), fs.ErrNotExist},
+		{write, fs.ErrClosed},
+		{f.Close(), fs.ErrClosed},
+		{f.Sync(), fs.ErrClosed},
+		{readOnly, fs.ErrPermission},
+		{exists, fs.ErrExist},
+		{noDir, fs.ErrNotExist},
+		{missing, fs.ErrNotExist},
+		{unread, fs.ErrNotExist},
+		{fsys.Rename("g", "h"), fs.ErrNotExist},
+		{fsys.Remove("g"), fs.ErrNotExist},
+		{fsys.SyncDir("d"), fs.ErrNotExist},
 	} {
 		if !errors.Is(c.got, c.want) {
 			t.Errorf("case %d: got %v, want %v", i, c.got, c.want)
