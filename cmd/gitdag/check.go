@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,42 +15,65 @@ import (
 	"gitdag/engine/dig"
 	"gitdag/engine/local"
 	"gitdag/engine/params"
+	"gitdag/gitsync"
 )
 
-// checkCommand validates a project and shows what is in it (language.md 9.3).
+// checkOptions are the command line of `check`.
+type checkOptions struct {
+	projectOptions
+	format string // of the diagnostics; empty for text beside the report
+}
+
+// checkCommand validates a project and shows what is in it (language.md 9.3),
+// or validates all projects of a directory.
 func (c *cli) checkCommand() *cobra.Command {
-	var o projectOptions
+	var o checkOptions
 	cmd := &cobra.Command{
 		Use:     "check [WORKFLOW|DIR]",
 		Aliases: []string{"c"},
-		Short:   "Checks a local project and shows its workflows and schedules",
+		Short:   "Checks workflows and shows what is wrong with them",
+		Long: "Checks a project and shows its workflows and schedules; a WORKFLOW shows that one alone.\n" +
+			"Given a directory it checks all projects in it, one line each, as an agent would find them.\n" +
+			"The exit status is 1 if there are errors, whatever the warnings.",
 		Example: `  gitdag check
   gitdag check daily.dig
-  gitdag check --project ~/flows`,
+  gitdag check .
+  gitdag check . --format github`,
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			c.banner()
-			workflow := ""
-			if len(args) == 1 {
-				workflow = args[0]
+			if o.format == "" {
+				c.banner()
+			} else if !slices.Contains(dig.Formats(), dig.Format(o.format)) {
+				return usagef("unknown format %q: it must be one of %s", o.format, formats())
 			}
-			return c.check(&o, workflow)
+			arg := ""
+			if len(args) == 1 {
+				arg = args[0]
+			}
+			return c.check(&o, arg)
 		},
 	}
 	cmd.Flags().SortFlags = false
 	o.add(cmd.Flags())
+	cmd.Flags().StringVar(&o.format, "format", "", "write diagnostics, and nothing else, to standard output: `FORMAT` is "+formats())
 	return cmd
 }
 
-func (c *cli) check(o *projectOptions, workflow string) error {
+// formats lists the formats of diagnostics for people.
+func formats() string {
+	var names []string
+	for _, f := range dig.Formats() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
+func (c *cli) check(o *checkOptions, arg string) error {
 	_, done, err := c.openConsole(&o.commonOptions)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if info, err := os.Stat(workflow); err == nil && info.IsDir() && o.project == "" {
-		o.project, workflow = workflow, ""
-	}
 	config, err := c.loadConfig(&o.commonOptions)
 	if err != nil {
 		return err
@@ -57,16 +82,55 @@ func (c *cli) check(o *projectOptions, workflow string) error {
 	if err != nil {
 		return err
 	}
+	if info, err := os.Stat(arg); err == nil && info.IsDir() && o.project == "" {
+		return c.checkFolders(o, arg)
+	}
+	return c.checkProject(o, arg, given)
+}
+
+// checkOne loads a project for all who check: the names of its files are as
+// seen from the current directory.
+func checkOne(dir string) (*dig.Project, dig.Diagnostics) {
+	types := operators()
+	known := func(name string) bool { _, ok := types.Lookup(name); return ok }
+	project, diagnostics := dig.Load(dir, dig.Options{Operators: known})
+	for i := range diagnostics {
+		diagnostics[i].File = seenFromHere(dir, diagnostics[i].File)
+	}
+	return project, diagnostics
+}
+
+// seenFromHere is the path of a file in dir, relative to the current directory
+// where it lies below that.
+func seenFromHere(dir, file string) string {
+	name := filepath.Join(dir, filepath.FromSlash(file))
+	if wd, err := os.Getwd(); err == nil && filepath.IsAbs(name) {
+		if rel, err := filepath.Rel(wd, name); err == nil && filepath.IsLocal(rel) {
+			name = rel
+		}
+	}
+	return filepath.ToSlash(name)
+}
+
+// tell writes the diagnostics where the format wants them.
+func (c *cli) tell(o *checkOptions, diagnostics dig.Diagnostics) error {
+	if o.format == "" {
+		return diagnostics.Write(c.stderr, dig.Text, c.version)
+	}
+	return diagnostics.Write(c.stdout, dig.Format(o.format), c.version)
+}
+
+func (c *cli) checkProject(o *checkOptions, workflow string, given *params.Map) error {
 	dir, _, err := o.dir()
 	if err != nil {
 		return err
 	}
-	types := operators()
-	known := func(name string) bool { _, ok := types.Lookup(name); return ok }
-	project, err := c.loadProject(dir, dig.Options{Operators: known},
-		func(d dig.Diagnostic) { fmt.Fprintln(c.stderr, d) })
-	if err != nil {
+	project, diagnostics := checkOne(dir)
+	if err := c.tell(o, diagnostics); err != nil {
 		return err
+	}
+	if n := len(diagnostics.Errors()); n > 0 {
+		return fmt.Errorf("the project in %s has %s", dir, counted(n, "error"))
 	}
 	shown := project.Workflows
 	if workflow != "" { // L59
@@ -76,8 +140,84 @@ func (c *cli) check(o *projectOptions, workflow string) error {
 		}
 		shown = []*dig.Workflow{w}
 	}
+	if o.format != "" {
+		return nil
+	}
 	c.show(shown, given, time.Now())
+	if len(shown) == 0 {
+		fmt.Fprintf(c.stderr, "hint: the projects in the directories below are checked by: gitdag check %s\n", cmp.Or(o.project, "."))
+	}
 	return nil
+}
+
+// checkFolders checks all projects of a directory.
+func (c *cli) checkFolders(o *checkOptions, dir string) error {
+	folders, refused, err := gitsync.FindFolders(dir)
+	if err != nil {
+		return err
+	}
+	if len(folders)+len(refused) == 0 {
+		return fmt.Errorf("there is no project in %s: a project is a directory with a .dig file", dir)
+	}
+	var all dig.Diagnostics
+	for _, d := range refused {
+		all = append(all, dig.Diagnostic{
+			File: seenFromHere(dir, d.File), Line: d.Line, Column: d.Column, Severity: dig.Severity(d.Severity), Message: d.Message,
+		})
+	}
+	broken := 0
+	for _, folder := range folders {
+		project, diagnostics := checkOne(filepath.Join(dir, filepath.FromSlash(folder.Path)))
+		all = append(all, diagnostics...)
+		if len(diagnostics.Errors()) > 0 {
+			broken++
+		}
+		if o.format == "" {
+			fmt.Fprintf(c.stdout, "%s: %s\n", cmp.Or(folder.Name, folder.Path), summary(project, diagnostics))
+		}
+	}
+	if err := c.tell(o, all); err != nil {
+		return err
+	}
+	switch n := len(all.Errors()); {
+	case n == 0:
+		return nil
+	case broken == 0:
+		return errors.New(counted(n, "error"))
+	default:
+		return fmt.Errorf("%s, in %d of %s", counted(n, "error"), broken, counted(len(folders), "project"))
+	}
+}
+
+// summary is a project on one line.
+func summary(project *dig.Project, diagnostics dig.Diagnostics) string {
+	var parts []string
+	if n := len(diagnostics.Errors()); n > 0 {
+		parts = append(parts, counted(n, "error"))
+	} else {
+		parts = append(parts, counted(len(project.Workflows), "workflow"))
+		scheduled := 0
+		for _, w := range project.Workflows {
+			if w.Schedule != nil {
+				scheduled++
+			}
+		}
+		if scheduled > 0 {
+			parts = append(parts, counted(scheduled, "schedule"))
+		}
+	}
+	if n := len(diagnostics.Warnings()); n > 0 {
+		parts = append(parts, counted(n, "warning"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // show prints workflows, parameters and schedules.
