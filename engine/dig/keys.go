@@ -14,33 +14,34 @@ const (
 
 // key is one that the language gives a meaning to. All others are parameters of a task, or mistakes.
 type key struct {
-	name string
-	at   level
-	says string // one sentence for who writes it
+	name  string
+	at    level
+	value string // the definition of its values in the schema; empty for any
+	says  string // one sentence for who writes it
 }
 
 // keys is the table of such keys. [Workflow.Config] has those of the top level in this order. `timezone`, `schedule` and
 // `sla` stand on groups only so that a whole workflow can be embedded; `_secrets` is without effect there
 // (language.md 2.6).
 var keys = []key{
-	{timezoneKey, atTop | onGroup, "The time zone of the schedule and of all times: a name such as Asia/Tokyo. UTC without it."},
-	{"_export", atTop | onGroup | onOperator, "Parameters of this task and of all below it."},
-	{"schedule", atTop | onGroup, "When the workflow runs by itself."},
-	{"sla", atTop | onGroup, "By when the workflow must have ended, and what happens if it has not."},
-	{"_error", atTop | onGroup | onOperator, "What runs when this fails for good."},
-	{"_check", atTop | onGroup | onOperator, "What runs when the task has succeeded; ignored on groups."},
-	{"_retry", atTop | onGroup | onOperator, "How often this is run again when it fails, and after which waits."},
-	{"_parallel", atTop | onGroup | onOperator, "Whether the tasks of this group run side by side, and how many."},
-	{"_timeout", atTop | onGroup | onOperator, "How long one execution of a task may take, such as 10m."},
-	{"_labels", atTop | onGroup | onOperator, "Names with texts, by which alerts and lists find this."},
-	{"_background", onGroup | onOperator, "Whether this starts with its group instead of waiting for the task before it."},
-	{"_after", onGroup | onOperator, "The earlier tasks of this parallel group that must have succeeded."},
-	{"_secrets", onGroup | onOperator, "The secrets that the task may use."},
-	{"_type", onOperator, "The operator, written without its >."},
-	{"_command", onOperator, "What the operator of _type works on."},
-	{"_do", onOperator, "The tasks that a loop repeats, or that run if the condition holds."},
-	{"_else_do", onOperator, "The tasks that run if the condition does not hold."},
-	{"_env", onOperator, "Environment variables of the task's process."},
+	{timezoneKey, atTop | onGroup, "text", "The time zone of the schedule and of all times: a name such as Asia/Tokyo. UTC without it."},
+	{"_export", atTop | onGroup | onOperator, "mapping", "Parameters of this task and of all below it."},
+	{"schedule", atTop | onGroup, "schedule", "When the workflow runs by itself."},
+	{"sla", atTop | onGroup, "sla", "By when the workflow must have ended, and what happens if it has not."},
+	{"_error", atTop | onGroup | onOperator, "body", "What runs when this fails for good."},
+	{"_check", atTop | onGroup | onOperator, "body", "What runs when the task has succeeded; ignored on groups."},
+	{"_retry", atTop | onGroup | onOperator, "retry", "How often this is run again when it fails, and after which waits."},
+	{"_parallel", atTop | onGroup | onOperator, "parallel", "Whether the tasks of this group run side by side, and how many."},
+	{"_timeout", atTop | onGroup | onOperator, "duration", "How long one execution of a task may take, such as 10m."},
+	{"_labels", atTop | onGroup | onOperator, "labels", "Names with texts, by which alerts and lists find this."},
+	{"_background", onGroup | onOperator, "flag", "Whether this starts with its group instead of waiting for the task before it."},
+	{"_after", onGroup | onOperator, "names", "The earlier tasks of this parallel group that must have succeeded."},
+	{"_secrets", onGroup | onOperator, "mapping", "The secrets that the task may use."},
+	{"_type", onOperator, "text", "The operator, written without its >."},
+	{"_command", onOperator, "", "What the operator of _type works on."},
+	{"_do", onOperator, "body", "The tasks that a loop repeats, or that run if the condition holds."},
+	{"_else_do", onOperator, "body", "The tasks that run if the condition does not hold."},
+	{"_env", onOperator, "mapping", "Environment variables of the task's process."},
 }
 
 // disableKey may stand on any task, and makes all its other keys mean nothing.

@@ -41,10 +41,13 @@ func checkTaskName(name string, top bool) error {
 	return nil
 }
 
+// taskSymbols are the characters of a task name beyond letters and digits.
+const taskSymbols = "_-=[]{}%&@`,.^"
+
 func isTaskRune(r rune) bool {
 	switch {
 	case 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z', '0' <= r && r <= '9':
 		return true
 	}
-	return strings.ContainsRune("_-=[]{}%&@`,.^", r)
+	return strings.ContainsRune(taskSymbols, r)
 }
