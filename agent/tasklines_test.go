@@ -39,8 +39,10 @@ func TestLinesOfATaskLog(t *testing.T) {
 			"success", t.Context(), nil, nil,
 			head + "out\nTIME [ERROR] (0007@[0:proj:3:5]+w+t): parameter \"mesage\" is not used at task +w+t\n",
 		},
-		{"failure", t.Context(), nil, &operator.Error{Message: "no", Kind: "config"},
-			head + "out\nTIME [ERROR] (0007@[0:proj:3:5]+w+t): Task +w+t failed.\nno (config)\n"},
+		{
+			"failure", t.Context(), nil, &operator.Error{Message: "no", Kind: "config"},
+			head + "out\nTIME [ERROR] (0007@[0:proj:3:5]+w+t): Task +w+t failed.\nno (config)\n",
+		},
 		{"first poll", t.Context(), nil, &operator.Poll{}, head + "out\n"},
 		{"another poll", t.Context(), params.Of("a", 1), &operator.Poll{}, "out\n"},
 		{"killed", ended, nil, context.Canceled, head + "out\n"},
