@@ -14,6 +14,7 @@ import (
 // Event is the part of a journal record that tests look at.
 type Event struct {
 	Kind    string `json:"e"`
+	At      int64  `json:"at"` // milliseconds since the epoch
 	Attempt uint64 `json:"a"`
 	Task    uint64 `json:"t"`
 	By      string `json:"by"`
