@@ -90,6 +90,25 @@ func (o *objects) definition(ref string) (*Definition, error) {
 	return d, nil
 }
 
+// renew keeps the objects of a definition that is not live from being swept
+// before the start that names it once more is durable.
+func (o *objects) renew(ref string) error {
+	definition, err := o.store.Read(ref)
+	if err != nil {
+		return fmt.Errorf("read workflow definition: %w", err)
+	}
+	var w wireDefinition
+	if err := json.Unmarshal(definition, &w); err != nil {
+		return fmt.Errorf("object %s: %w", ref, err)
+	}
+	tree, err := o.store.Read(w.Tree)
+	if err != nil {
+		return fmt.Errorf("read task tree: %w", err)
+	}
+	_, err = o.store.PutAll([][]byte{definition, tree})
+	return err
+}
+
 // read works out the schedule and the SLA from the configuration.
 func (d *Definition) read(slaTree []byte) error {
 	if m := mapAt(d.Config, "schedule"); m != nil {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"gitdag/engine/journal"
@@ -40,7 +41,7 @@ func (m *MemoryObjects) Read(name string) ([]byte, error) {
 	defer m.mu.Unlock()
 	data, ok := m.data[name]
 	if !ok {
-		return nil, fmt.Errorf("no object %s", name)
+		return nil, fmt.Errorf("object %s: %w", name, fs.ErrNotExist)
 	}
 	return data, nil
 }

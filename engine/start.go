@@ -23,6 +23,9 @@ type StartRequest struct {
 	Params *params.Map
 	// Resume, where set, takes tasks over from another attempt.
 	Resume *Resume
+	// Former is what an attempt tells of Definition, for one that is not live
+	// any more: without it such a definition is not found.
+	Former *flow.AttemptFacts
 }
 
 // Resume says what a new attempt takes over from another one: with From what
@@ -85,6 +88,11 @@ func (e *Engine) StartAttempt(ctx context.Context, r StartRequest) (uint64, erro
 	if err != nil {
 		return 0, err
 	}
+	if r.Former != nil {
+		if err := e.objects.renew(w.Ref); err != nil {
+			return 0, err
+		}
+	}
 	d, err := e.objects.definition(w.Ref)
 	if err != nil {
 		return 0, err
@@ -113,7 +121,7 @@ func (e *Engine) StartAttempt(ctx context.Context, r StartRequest) (uint64, erro
 		return 0, err
 	}
 	out, err := e.Submit(ctx, &flow.Start{
-		Definition: w.ID, Tree: tree, UUID: uuid.NewString(), Session: r.Session,
+		Definition: w.ID, Former: r.Former, Tree: tree, UUID: uuid.NewString(), Session: r.Session,
 		RetryName: r.RetryName, Params: value, Resume: resume, SLA: d.deadline(e.now()), Past: past,
 	})
 	if errors.Is(err, flow.ErrNoWorkflow) {
@@ -128,6 +136,10 @@ func (e *Engine) definitionOf(r StartRequest) (w flow.Workflow, err error) {
 		if p := s.ProjectNamed(r.Project); r.Definition == 0 && p != nil {
 			found = p.Workflow(r.Workflow)
 		}
+		if f := r.Former; found == nil && f != nil {
+			w = flow.Workflow{ID: f.Definition, Name: f.Workflow, Ref: f.Ref, Project: &flow.Project{ID: f.Project, Name: f.ProjectName}}
+			return
+		}
 		if found == nil {
 			err = fmt.Errorf("workflow %s%s: %w", r.Project+"/", r.Workflow, ErrNotFound)
 			return
@@ -139,7 +151,8 @@ func (e *Engine) definitionOf(r StartRequest) (w flow.Workflow, err error) {
 	return w, err
 }
 
-// Definition reads a live workflow's definition.
+// Definition reads the definition that a live workflow or an attempt names. The
+// error is [fs.ErrNotExist] if it is not kept any more.
 func (e *Engine) Definition(ref string) (*Definition, error) { return e.objects.definition(ref) }
 
 // Kill asks for the end of an attempt.

@@ -124,7 +124,7 @@ func full() *flow.Record {
 	r := record(9021, 7710, retry("second try", 3), failed)
 	r.Scheduled, r.Killed = true, true
 	r.Attempt.Scheduled, r.Attempt.CaughtUp = 5, true
-	r.Attempt.Checkout = "checkouts/etl"
+	r.Attempt.Checkout, r.Attempt.Ref = "checkouts/etl", "beef"
 	r.Attempt.Commit = flow.Commit{ID: "c0ffee", Author: "A & <B>", Email: "a@example.com", Subject: "Fix", Time: noon}
 	r.Attempt.SLA = flow.SLA{At: noon, Alert: true, Fail: true}
 	r.Attempt.Params = flow.Value{Map: params.Of("b", params.Number("1.50"), "a", params.Template("${x}"), "d", "${data}", "l", params.List{nil, true})}

@@ -22,7 +22,7 @@ const (
 	rebuildName = "history.db-rebuild"
 	// indexVersion rises with every change of the schema or of what a row
 	// holds. An index of any other version is thrown away.
-	indexVersion = 1
+	indexVersion = 2
 )
 
 // The rows hold an attempt's first line as it is in its file, and beside it
@@ -32,6 +32,9 @@ const (
 // A session has a row while it has an attempt. Those of `expired` stand for
 // attempts whose files are gone: they are no longer listed, but their names
 // stay taken.
+//
+// A definition has a row while the newest attempt that ran it is there: what
+// can be started again, and what its objects are kept for.
 //
 // `folder` has a row a day. settled is the folder's time of change when it was
 // known to agree with the rows, 0 if it may not.
@@ -45,6 +48,7 @@ CREATE INDEX attempt_project ON attempt (project);
 CREATE INDEX attempt_workflow ON attempt (project, workflow);
 CREATE INDEX attempt_finished ON attempt (finished);
 CREATE INDEX attempt_success ON attempt (project, workflow, finished) WHERE succeeded = 1;
+CREATE INDEX attempt_failure ON attempt (session) WHERE succeeded = 0;
 CREATE TABLE session (
 	id INTEGER PRIMARY KEY, uuid TEXT NOT NULL, project INTEGER NOT NULL, workflow TEXT NOT NULL,
 	time INTEGER NOT NULL, last INTEGER NOT NULL);
@@ -60,6 +64,11 @@ CREATE TABLE expired (
 	name TEXT NOT NULL);
 CREATE INDEX expired_session ON expired (project, workflow, time);
 CREATE INDEX expired_day ON expired (day);
+CREATE TABLE definition (
+	id INTEGER PRIMARY KEY, project INTEGER NOT NULL, revision TEXT NOT NULL, ref TEXT NOT NULL,
+	last INTEGER NOT NULL);
+CREATE INDEX definition_revision ON definition (project, revision);
+CREATE INDEX definition_last ON definition (last);
 CREATE TABLE folder (day INTEGER PRIMARY KEY, settled INTEGER NOT NULL);
 `
 
@@ -67,15 +76,18 @@ const (
 	insertAttempt = `INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertSession = `INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET last = max(last, excluded.last)`
-	insertExpired = `INSERT OR REPLACE INTO expired VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	insertFolder  = `INSERT INTO folder VALUES (?, 0) ON CONFLICT (day) DO NOTHING`
-	settleFolder  = `INSERT INTO folder VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET settled = excluded.settled`
+	insertExpired    = `INSERT OR REPLACE INTO expired VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertDefinition = `INSERT INTO definition VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET last = max(last, excluded.last)`
+	insertFolder = `INSERT INTO folder VALUES (?, 0) ON CONFLICT (day) DO NOTHING`
+	settleFolder = `INSERT INTO folder VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET settled = excluded.settled`
 
-	deleteAttempt = `DELETE FROM attempt WHERE id = ? RETURNING session`
-	deleteSession = `DELETE FROM session WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM attempt WHERE session = ?1)`
-	relinkSession = `UPDATE session SET last = (SELECT max(id) FROM attempt WHERE session = ?1) WHERE id = ?1`
-	deleteExpired = `DELETE FROM expired WHERE day = ?`
-	deleteFolder  = `DELETE FROM folder WHERE day = ?`
+	deleteAttempt    = `DELETE FROM attempt WHERE id = ? RETURNING session`
+	deleteSession    = `DELETE FROM session WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM attempt WHERE session = ?1)`
+	relinkSession    = `UPDATE session SET last = (SELECT max(id) FROM attempt WHERE session = ?1) WHERE id = ?1`
+	deleteDefinition = `DELETE FROM definition WHERE last = ?`
+	deleteExpired    = `DELETE FROM expired WHERE day = ?`
+	deleteFolder     = `DELETE FROM folder WHERE day = ?`
 )
 
 // index is the database. One connection writes; the others read, and go when
@@ -146,8 +158,8 @@ func (x *index) prepare(ctx context.Context) error {
 		return &versionError{version}
 	}
 	for _, q := range []string{
-		insertAttempt, insertSession, insertExpired, insertFolder, settleFolder,
-		deleteAttempt, deleteSession, relinkSession, deleteExpired, deleteFolder,
+		insertAttempt, insertSession, insertExpired, insertDefinition, insertFolder, settleFolder,
+		deleteAttempt, deleteSession, relinkSession, deleteDefinition, deleteExpired, deleteFolder,
 	} {
 		var err error
 		if x.changes[q], err = x.writer.PrepareContext(ctx, q); err != nil {
@@ -209,7 +221,11 @@ func (c change) insert(ctx context.Context, h *wireHead) error {
 	if err != nil {
 		return err
 	}
-	return c.exec(ctx, insertSession, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), a.ID)
+	err = c.exec(ctx, insertSession, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), a.ID)
+	if err != nil || a.Ref == "" {
+		return err
+	}
+	return c.exec(ctx, insertDefinition, a.Definition, a.Project, a.Revision, a.Ref, a.ID)
 }
 
 // remove takes an attempt out, and its session if it has none left.
@@ -222,7 +238,8 @@ func (c change) remove(ctx context.Context, id uint64) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.exec(ctx, deleteSession, session), c.exec(ctx, relinkSession, session))
+	return errors.Join(c.exec(ctx, deleteSession, session), c.exec(ctx, relinkSession, session),
+		c.exec(ctx, deleteDefinition, id))
 }
 
 // read calls row for each row of a query's answer.

@@ -147,7 +147,7 @@ func TestNoQueryScans(t *testing.T) {
 		attemptsOfAll, attemptsOfProject, attemptsOfWorkflow, attemptsOfSession,
 		newestOfAll, newestOfProject, newestOfWorkflow,
 		sessionsOfAll, sessionsOfProject, sessionsOfWorkflow,
-		oneAttempt, oneSession, successes, durations, pastAttempts, dueAttempts,
+		oneAttempt, oneSession, successes, durations, pastAttempts, dueAttempts, oneDefinition, ofRevision,
 	} {
 		plan := explain(t, h.index.reader, q)
 		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE FOR ORDER BY") {

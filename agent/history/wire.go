@@ -88,6 +88,7 @@ type wireAttempt struct {
 	ProjectName string          `json:"projectName"`
 	Workflow    string          `json:"workflow"`
 	Definition  uint64          `json:"definition"`
+	Ref         string          `json:"ref,omitempty"`
 	Revision    string          `json:"revision"`
 	Commit      wireCommit      `json:"commit,omitzero"`
 	Checkout    string          `json:"checkout,omitempty"`
@@ -153,7 +154,7 @@ func headOf(r *flow.Record) (*wireHead, error) {
 		Attempt: wireAttempt{
 			ID: a.ID, Index: a.Index, RetryName: a.RetryName,
 			Project: a.Project, ProjectName: a.ProjectName, Workflow: a.Workflow,
-			Definition: a.Definition, Revision: a.Revision, Commit: wireCommit(a.Commit), Checkout: a.Checkout,
+			Definition: a.Definition, Ref: a.Ref, Revision: a.Revision, Commit: wireCommit(a.Commit), Checkout: a.Checkout,
 			Timezone: a.Timezone, Params: encodeMap(a.Params.Map), Scheduled: a.Scheduled, CaughtUp: a.CaughtUp,
 		},
 		CreatedAt: r.CreatedAt.UTC(), FinishedAt: r.FinishedAt.UTC(),
@@ -192,7 +193,7 @@ func (h *wireHead) summary() (Summary, error) {
 		Attempt: flow.AttemptFacts{
 			ID: w.ID, Index: w.Index, RetryName: w.RetryName,
 			Project: w.Project, ProjectName: w.ProjectName, Workflow: w.Workflow,
-			Definition: w.Definition, Revision: w.Revision, Commit: flow.Commit(w.Commit), Checkout: w.Checkout,
+			Definition: w.Definition, Ref: w.Ref, Revision: w.Revision, Commit: flow.Commit(w.Commit), Checkout: w.Checkout,
 			Timezone: w.Timezone, Params: flow.Value{Map: object}, Scheduled: w.Scheduled, CaughtUp: w.CaughtUp,
 		},
 		CreatedAt: h.CreatedAt, FinishedAt: h.FinishedAt,

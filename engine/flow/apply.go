@@ -3,6 +3,7 @@ package flow
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -237,7 +238,7 @@ func beginParallel(b *Block, n *Node, order Parallel) {
 // again.
 func (t *Task) closeRound() {
 	m := t.ownMore()
-	m.past, m.pastErrors = t.rounds(), t.childErrors()
+	m.past, m.pastErrors = t.rounds(), t.childErrors(math.MaxUint64)
 	m.seen, m.taken = params.Stores{}, 0
 	// What the deadline failed stays failed: no round repeats it.
 	m.broken = slices.DeleteFunc(m.broken, func(b *Task) bool { return b.block.Kind != SLABlock })
@@ -280,7 +281,7 @@ func finish(t *Task) {
 	m := t.ownMore()
 	m.contrib = c
 	if t.state != Success {
-		m.errors = mergeErrors(m.failed.Map, t.childErrors())
+		m.errors = mergeErrors(m.failed.Map, t.childErrors(math.MaxUint64))
 	}
 	m.seen, m.past, m.before = params.Stores{}, params.Stores{}, params.Stores{}
 }

@@ -54,6 +54,9 @@ func (st *step) start(in *Start) error {
 			w = p.Workflow(in.Workflow)
 		}
 	}
+	if w == nil && in.Former != nil {
+		w = st.s.former(in.Former)
+	}
 	if w == nil {
 		return ErrNoWorkflow
 	}
@@ -66,6 +69,19 @@ func (st *step) start(in *Start) error {
 	}
 	st.begin(w, in, facts)
 	return nil
+}
+
+// former returns a definition that is not live any more as an attempt knew it;
+// nil if its project is gone.
+func (s *State) former(f *AttemptFacts) *Workflow {
+	p := s.projects[f.Project]
+	if p == nil {
+		return nil
+	}
+	return &Workflow{
+		ID: f.Definition, Name: f.Workflow, Revision: f.Revision, Timezone: f.Timezone, Ref: f.Ref,
+		Project: &Project{ID: p.ID, Name: p.Name, Commit: f.Commit, Checkout: f.Checkout},
+	}
 }
 
 // conflict tells whether a session has an attempt of a name already. Without a
@@ -96,7 +112,7 @@ func keyOf(w *Workflow, session time.Time) sessionKey {
 	return sessionKey{workflowKey{w.Project.ID, w.Name}, session.Unix()}
 }
 
-// begin starts an attempt of a workflow as it is live now. Of in it takes what
+// begin starts an attempt of a workflow. Of in it takes what
 // makes the session.
 func (st *step) begin(w *Workflow, in *Start, facts AttemptFacts) {
 	s, p := st.s, w.Project
@@ -116,7 +132,7 @@ func (st *step) begin(w *Workflow, in *Start, facts AttemptFacts) {
 	}
 	facts.ID, facts.Index = s.last.Attempt+1, index+1
 	facts.Project, facts.ProjectName, facts.Workflow = p.ID, p.Name, w.Name
-	facts.Definition, facts.Revision, facts.Commit = w.ID, w.Revision, p.Commit
+	facts.Definition, facts.Ref, facts.Revision, facts.Commit = w.ID, w.Ref, w.Revision, p.Commit
 	facts.Checkout, facts.Timezone = p.Checkout, w.Timezone
 	st.emit(&AttemptStarted{At: st.now, Session: session, Attempt: facts, Tree: in.Tree, Base: s.last.Task + 1})
 	st.out.Attempt = facts.ID

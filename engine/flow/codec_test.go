@@ -28,7 +28,7 @@ func everyEvent(t testing.TB, objects *memObjects) []Event {
 			At: 5, Base: 9, Tree: small,
 			Session: SessionFacts{ID: 1, UUID: "u", Project: 2, Workflow: "w", Time: at},
 			Attempt: AttemptFacts{
-				ID: 3, Index: 2, RetryName: "again", Project: 2, ProjectName: "p", Workflow: "w", Definition: 4,
+				ID: 3, Index: 2, RetryName: "again", Project: 2, ProjectName: "p", Workflow: "w", Definition: 4, Ref: "d",
 				Revision: "c1", Commit: commit, Checkout: "t", Timezone: "Asia/Tokyo",
 				Params: Value{Map: object}, SLA: SLA{At: at, Alert: true, Fail: true, Tree: small},
 				Scheduled: 7, CaughtUp: true,

@@ -36,6 +36,9 @@ type (
 		Project  string
 		Workflow string
 		Tree     *Tree
+		// Former is what an attempt tells of the definition where it is not live
+		// any more: it runs once more as it was. Its project must be live.
+		Former *AttemptFacts
 		// UUID is used if the session is new.
 		UUID      string
 		Session   time.Time

@@ -229,11 +229,14 @@ type AttemptFacts struct {
 	ProjectName string
 	Workflow    string
 	Definition  uint64
-	Revision    string
-	Commit      Commit
-	Checkout    string
-	Timezone    string
-	Params      Value
+	// Ref is the object that holds the definition; empty in what older versions
+	// wrote.
+	Ref      string `json:",omitempty"`
+	Revision string
+	Commit   Commit
+	Checkout string
+	Timezone string
+	Params   Value
 	// Resume holds what is taken over from another attempt, by full name; see
 	// [ResumeFailed].
 	Resume Value

@@ -201,8 +201,9 @@ func (a *Attempt) task(id uint64) *Task {
 func (a *Attempt) root() *Task { return &a.blocks[0].tasks[0] }
 
 // childErrors merges the error objects of the descendants in the order of
-// their rows: later ones win (language.md 4.5).
-func (t *Task) childErrors() *params.Map {
+// their rows: later ones win (language.md 4.5). Children that were added with
+// an id of before or above do not count.
+func (t *Task) childErrors(before uint64) *params.Map {
 	if t.more == nil {
 		return nil
 	}
@@ -210,7 +211,7 @@ func (t *Task) childErrors() *params.Map {
 	broken := slices.Clone(t.more.broken)
 	slices.SortFunc(broken, func(a, b *Task) int { return cmp.Compare(a.ID(), b.ID()) })
 	for _, b := range broken {
-		if b.more != nil {
+		if b.more != nil && b.ID() < before {
 			errs = mergeErrors(errs, b.more.errors)
 		}
 	}

@@ -87,19 +87,20 @@ func level(t *Task, ancestor bool) Level {
 		}
 	}
 	if t.generated() && t.block.Kind == ErrorBlock {
-		owner := t.block.owner
-		l.Error, l.Stores = owner.errorObject(), owner.below()
+		l.Error, l.Stores = t.block.errorObject(), t.block.owner.below()
 	}
 	return l
 }
 
-// errorObject is the `error` parameter of t's ^error: its own failure if it
-// failed itself, else those of its descendants, merged.
-func (t *Task) errorObject() *params.Map {
-	if t.more == nil {
+// errorObject is the `error` parameter of an ^error block: its owner's failure
+// if that failed itself, and those of its descendants, merged. What fails once
+// the block is there is no reason for it.
+func (b *Block) errorObject() *params.Map {
+	m := b.owner.more
+	if m == nil {
 		return params.NewMap(0)
 	}
-	e := mergeErrors(t.more.failed.Map, t.childErrors())
+	e := mergeErrors(m.failed.Map, b.owner.childErrors(b.Base))
 	if e == nil {
 		e = params.NewMap(0)
 	}
@@ -140,6 +141,9 @@ func (t *Task) Row() Row {
 	}
 	if p := t.Parent(); p != nil {
 		r.Parent = p.ID()
+	}
+	if t.generated() && t.block.Kind == ErrorBlock {
+		r.Export = params.Merge(n.Export, params.Of("error", t.block.errorObject()))
 	}
 	if !n.Group {
 		r.StartedAt = t.started.time()

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -151,5 +152,79 @@ func TestSyncAlerts(t *testing.T) {
 		if got := s.live.Repos()[0].Failing; got != c.want {
 			t.Errorf("after %s: failing is %v, want %v", c.kind, got, c.want)
 		}
+	}
+}
+
+// TestRowOfAnErrorTask: what an ^error subtree is given as `error` is part of
+// its root's exports, as in Digdag, and what fails later does not change it.
+func TestRowOfAnErrorTask(t *testing.T) {
+	s := newScript(t)
+	s.play(`deploy
++w
+  +g
+    ^error export={"x":1}
+    +a
+
+start w
+
+fail +w+g+a boom
+`)
+	want := params.Of("x", 1, "error", params.Of("message", "boom"))
+	row := func() Row {
+		for task := range s.live.Attempt(1).Tasks {
+			if r := task.Row(); r.FullName == "+w+g^error" {
+				return r
+			}
+		}
+		t.Fatal("there is no ^error")
+		return Row{}
+	}
+	if diff := cmp.Diff(want, row().Export, values()); diff != "" {
+		t.Errorf("while it runs (-want +got):\n%s", diff)
+	}
+	s.play("fail +w+g^error worse\n")
+	got := row()
+	if diff := cmp.Diff(want, got.Export, values()); diff != "" {
+		t.Errorf("after it failed too (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(params.Of("message", "worse"), got.Error, values()); diff != "" {
+		t.Errorf("its own error (-want +got):\n%s", diff)
+	}
+}
+
+// TestFormerDefinition: a definition that is not live any more runs as an
+// attempt knew it, in its project as it is called now.
+func TestFormerDefinition(t *testing.T) {
+	s := newScript(t)
+	s.play("deploy\n+w\n  +a\n\nstart w\n\ndeploy\n+x\n  +b\n")
+	old := s.live.Attempt(1)
+	former := old.AttemptFacts
+	former.Ref, former.Checkout, former.Commit.Subject = "ref", "tree", "old"
+	start := &Start{Definition: former.Definition, Tree: old.RootTask().block.Tree, UUID: "v", Session: old.Session.Time, RetryName: "again"}
+	if err := s.step(start); !errors.Is(err, ErrNoWorkflow) {
+		t.Fatalf("without what an attempt knows: got %v, want %v", err, ErrNoWorkflow)
+	}
+	start.Former = &former
+	if err := s.step(start); err != nil {
+		t.Fatal(err)
+	}
+	got := s.live.Attempt(2)
+	want := former
+	want.ID, want.Index, want.RetryName = 2, 2, "again"
+	if diff := cmp.Diff(want, got.AttemptFacts, values()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got.Session != old.Session {
+		t.Error("it is not of the same session")
+	}
+	start.RetryName = ""
+	var conflict *Conflict
+	if err := s.step(start); !errors.As(err, &conflict) {
+		t.Errorf("without a name: got %v, want a conflict", err)
+	}
+	former.Project = 99
+	start.RetryName = "once more"
+	if err := s.step(start); !errors.Is(err, ErrNoWorkflow) {
+		t.Errorf("in a project that is gone: got %v, want %v", err, ErrNoWorkflow)
 	}
 }
