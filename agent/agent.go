@@ -273,7 +273,7 @@ func (a *Agent) newSyncer(c *Config, operators *operator.Registry) (*gitsync.Syn
 	}
 	return gitsync.New(gitsync.Options{
 		Repos: repos, Data: c.Data, Self: a.options.Self,
-		Checker: checker{operators}, Target: target{a.engine},
+		Checker: checker{operators}, Target: target{a.engine, a.store.history},
 		Log: a.log, Rand: rand.Float64,
 		AlertAfter: time.Duration(c.Sync.AlertAfter), Memory: int64(c.Sync.Memory), Depth: c.Sync.Depth,
 		Revisions: c.Retention.Revisions,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"gitdag/agent/api"
 	"gitdag/agent/history"
@@ -13,9 +15,13 @@ import (
 )
 
 // backend is the engine as the API sees it.
-type backend struct{ *engine.Engine }
+type backend struct {
+	*engine.Engine
+	// checkout is the directory of a checkout, which may be gone.
+	checkout func(tree string) string
+}
 
-// Definition reads the definition that a live workflow names.
+// Definition reads the definition that a live workflow or an attempt names.
 func (b backend) Definition(ref string) (*api.Definition, error) {
 	d, err := b.Engine.Definition(ref)
 	if err != nil {
@@ -26,9 +32,24 @@ func (b backend) Definition(ref string) (*api.Definition, error) {
 
 // Start starts an attempt.
 func (b backend) Start(ctx context.Context, s api.Start) (uint64, error) {
-	id, err := b.StartAttempt(ctx, engine.StartRequest{
-		Definition: s.Definition, Session: s.Session, RetryName: s.RetryName, Params: s.Params,
-	})
+	r := engine.StartRequest{
+		Definition: s.Definition, Session: s.Session, RetryName: s.RetryName, Params: s.Params, Former: s.Former,
+	}
+	if s.Resume != nil {
+		r.Resume = &engine.Resume{Attempt: uint64(s.Resume.AttemptID), From: s.Resume.From}
+	}
+	gone := func() error {
+		return &api.Invalid{Reason: fmt.Errorf("revision %s of workflow %s is not kept any more: start the latest one", s.Former.Revision, s.Former.Workflow)}
+	}
+	if s.Former != nil {
+		if _, err := os.Stat(b.checkout(s.Former.Checkout)); errors.Is(err, fs.ErrNotExist) {
+			return 0, gone()
+		}
+	}
+	id, err := b.StartAttempt(ctx, r)
+	if s.Former != nil && errors.Is(err, fs.ErrNotExist) {
+		return 0, gone()
+	}
 	return id, apiError(err)
 }
 
@@ -39,7 +60,10 @@ func (b backend) Kill(ctx context.Context, attempt uint64) error {
 
 // apiError adds to an error what the API branches on.
 func apiError(err error) error {
+	var resume *engine.ResumeError
 	switch {
+	case errors.As(err, &resume):
+		return &api.Invalid{Reason: resume}
 	case errors.Is(err, engine.ErrNotFound), errors.Is(err, history.ErrNotFound):
 		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
 	case errors.Is(err, engine.ErrNoSpace), errors.Is(err, journal.ErrNoSpace), errors.Is(err, engine.ErrStopped):
@@ -67,6 +91,17 @@ func (p past) Session(ctx context.Context, id uint64) (*flow.Record, error) {
 func (p past) Record(ctx context.Context, id uint64) (*flow.Record, error) {
 	r, err := p.History.Record(ctx, id)
 	return r, apiError(err)
+}
+
+// Ran returns the newest archived attempt that ran a definition.
+func (p past) Ran(ctx context.Context, definition uint64) (*flow.Record, error) {
+	s, err := p.History.Definition(ctx, definition)
+	return record(&s), apiError(err)
+}
+
+// RanOf returns the newest archived attempt of each definition of a revision.
+func (p past) RanOf(ctx context.Context, project uint64, revision string) ([]*flow.Record, error) {
+	return records(p.History.Revision(ctx, project, revision))
 }
 
 // Attempts lists archived attempts.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"gitdag/agent/history"
 	"gitdag/engine"
 	"gitdag/engine/dig"
 	"gitdag/engine/flow"
@@ -43,7 +44,10 @@ func (c checker) Check(_ context.Context, _, dir string) (gitsync.Checked, error
 }
 
 // target is the engine as the syncs see it.
-type target struct{ engine *engine.Engine }
+type target struct {
+	engine  *engine.Engine
+	history *history.History
+}
 
 // Live says what is live of a repository.
 func (t target) Live(_ context.Context, repo string) (gitsync.Live, error) {
@@ -120,8 +124,10 @@ func (t target) Report(ctx context.Context, ev gitsync.Event) error {
 	return err
 }
 
-// InUse lists the checkouts that live projects and attempts refer to.
-func (t target) InUse(context.Context) ([]string, error) {
+// InUse lists the checkouts that live projects refer to, and attempts that are
+// live or may be retried. The history comes last: what leaves the state
+// meanwhile is in it.
+func (t target) InUse(ctx context.Context) ([]string, error) {
 	used := map[string]bool{}
 	t.engine.View(func(s *flow.State) {
 		for _, p := range s.Projects() {
@@ -131,6 +137,13 @@ func (t target) InUse(context.Context) ([]string, error) {
 			used[a.Checkout] = true
 		}
 	})
+	past, err := t.history.Checkouts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, tree := range past {
+		used[tree] = true
+	}
 	list := make([]string, 0, len(used))
 	for tree := range used {
 		list = append(list, tree)

@@ -3,8 +3,10 @@ package agent
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 
 	"gitdag/agent/api"
 	"gitdag/gitsync/forge"
@@ -12,24 +14,61 @@ import (
 
 // handler joins the routes of the agent.
 func (a *Agent) handler() (http.Handler, error) {
-	token, err := readToken(a.config.Load().Auth.TokenFile)
+	token, err := newAPIToken(a.config.Load().Auth.TokenFile, a.log.With("component", "api"))
 	if err != nil {
 		return nil, err
 	}
 	a.hooks.Store(a.webhooks())
 	return api.New(api.Options{
-		Engine: backend{a.engine}, History: past{a.store.history}, Logs: a.logs, Repos: &a.syncs,
-		Version: a.options.Version, Token: token,
+		Engine: backend{a.engine, a.syncs.dir}, History: past{a.store.history}, Logs: a.logs, Repos: &a.syncs,
+		Version: a.options.Version, Token: token.current,
 		Webhooks: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.hooks.Load().ServeHTTP(w, r) }),
 		Log:      a.log.With("component", "api"),
 	}), nil
 }
 
-// readToken reads the token that requests must bear; no file, no token.
-func readToken(file string) (string, error) {
+// apiToken is the token that requests must bear. Its file is read at each
+// request, so that it can be replaced while the agent runs.
+type apiToken struct {
+	file string
+	log  *slog.Logger
+
+	mu   sync.Mutex
+	good string // what the file held last
+	bad  string // why it cannot be read now; "" if it can
+}
+
+func newAPIToken(file string, log *slog.Logger) (*apiToken, error) {
+	t := &apiToken{file: file, log: log}
 	if file == "" {
-		return "", nil
+		return t, nil
 	}
+	var err error
+	t.good, err = readToken(file)
+	return t, err
+}
+
+// current returns the token; "" where none is configured. While the file is
+// missing or empty, as while it is being replaced, the last one stays valid.
+func (t *apiToken) current() string {
+	if t.file == "" {
+		return ""
+	}
+	token, err := readToken(t.file)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.good, t.bad = token, ""
+		return token
+	}
+	if err.Error() != t.bad {
+		t.bad = err.Error()
+		t.log.Warn("the API token stays as it was", "err", err)
+	}
+	return t.good
+}
+
+func readToken(file string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("read the API token: %w", err)

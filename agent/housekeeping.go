@@ -45,7 +45,7 @@ func (a *Agent) tidy(ctx context.Context, now time.Time) {
 	if err := a.sweepWorkspaces(ctx, now); err != nil {
 		a.log.Warn("old workspaces could not be removed", "err", err)
 	}
-	if err := a.sweepObjects(); err != nil {
+	if err := a.sweepObjects(ctx); err != nil {
 		a.log.Warn("objects that nothing names could not be removed", "err", err)
 	}
 }
@@ -74,10 +74,11 @@ func (a *Agent) sweepWorkspaces(ctx context.Context, now time.Time) error {
 var objectName = regexp.MustCompile(`[0-9a-f]{64}`)
 
 // sweepObjects removes the objects that neither the state, nor the journal
-// since the last snapshot, nor an object that one of them names, names. A
-// sequence of digits that only looks like a name keeps an object too long, and
-// does no harm.
-func (a *Agent) sweepObjects() error {
+// since the last snapshot, nor an attempt of the history that can be started
+// again, nor an object that one of them names, names. The history comes last:
+// what leaves the state meanwhile is in it. A sequence of digits that only
+// looks like a name keeps an object too long, and does no harm.
+func (a *Agent) sweepObjects(ctx context.Context) error {
 	named := &nameCollector{found: map[string]bool{}}
 	if err := journal.Dump(journal.OSFS(a.config.Load().Data), named); err != nil {
 		return err
@@ -90,6 +91,13 @@ func (a *Agent) sweepObjects() error {
 	}
 	if _, err := io.Copy(named, &state); err != nil {
 		return err
+	}
+	refs, err := a.store.history.Refs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		named.scan([]byte(ref))
 	}
 	for len(named.fresh) > 0 {
 		name := named.fresh[len(named.fresh)-1]

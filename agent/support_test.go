@@ -39,13 +39,14 @@ type rig struct {
 	told   *mailbox
 	agent  *Agent
 
+	version  string
 	sessions int64 // started by run
 }
 
 // newRig makes a rig whose agent polls when it is told to, and has not begun.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, repo: agenttest.NewRepo(t, "flows"), log: agenttest.NewLog(), told: &mailbox{}}
+	r := &rig{t: t, repo: agenttest.NewRepo(t, "flows"), log: agenttest.NewLog(), told: &mailbox{}, version: "test"}
 	r.config = Config{
 		Data: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0", Drain: Duration(10 * time.Second),
 		Repos: []Repo{{URL: r.repo.Path(), Poll: Duration(time.Hour)}},
@@ -69,7 +70,7 @@ func (r *rig) tryStart() error {
 		r.t.Fatal(err)
 	}
 	a, err := New(Options{
-		Config: r.config, Self: self, Version: "test", Alerts: r.told,
+		Config: r.config, Self: self, Version: r.version, Alerts: r.told,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

@@ -23,14 +23,29 @@ func (s shell) Definition(ref string) (*api.Definition, error) {
 }
 
 func (s shell) Start(ctx context.Context, in api.Start) (uint64, error) {
-	id, err := s.StartAttempt(ctx, engine.StartRequest{
-		Definition: in.Definition, Session: in.Session, RetryName: in.RetryName, Params: in.Params,
-	})
+	r := engine.StartRequest{
+		Definition: in.Definition, Session: in.Session, RetryName: in.RetryName, Params: in.Params, Former: in.Former,
+	}
+	if in.Resume != nil {
+		r.Resume = &engine.Resume{Attempt: uint64(in.Resume.AttemptID), From: in.Resume.From}
+	}
+	id, err := s.StartAttempt(ctx, r)
 	return id, apiError(err)
 }
 
 func (s shell) Kill(ctx context.Context, attempt uint64) error {
 	return apiError(s.Engine.Kill(ctx, attempt))
+}
+
+// records is a real history as the engine sees it.
+type records struct{ *history.History }
+
+func (r records) Record(ctx context.Context, id uint64) (*flow.Record, error) {
+	found, err := r.History.Record(ctx, id)
+	if errors.Is(err, history.ErrNotFound) {
+		return nil, nil
+	}
+	return found, err
 }
 
 // archive is a real history as the API sees it.
@@ -47,6 +62,14 @@ func (a archive) Session(ctx context.Context, id uint64) (*flow.Record, error) {
 func (a archive) Record(ctx context.Context, id uint64) (*flow.Record, error) {
 	r, err := a.History.Record(ctx, id)
 	return r, apiError(err)
+}
+
+func (a archive) Ran(ctx context.Context, definition uint64) (*flow.Record, error) {
+	return one(a.History.Definition(ctx, definition))
+}
+
+func (a archive) RanOf(ctx context.Context, project uint64, revision string) ([]*flow.Record, error) {
+	return all(a.History.Revision(ctx, project, revision))
 }
 
 func (a archive) Attempts(ctx context.Context, q api.Query, retried bool) ([]*flow.Record, error) {
@@ -81,7 +104,10 @@ func all(list []history.Summary, err error) ([]*flow.Record, error) {
 
 // apiError says of an error what it means to the API.
 func apiError(err error) error {
+	var resume *engine.ResumeError
 	switch {
+	case errors.As(err, &resume):
+		return &api.Invalid{Reason: resume}
 	case errors.Is(err, engine.ErrNotFound), errors.Is(err, history.ErrNotFound):
 		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
 	case errors.Is(err, engine.ErrNoSpace), errors.Is(err, engine.ErrStopped):

@@ -26,13 +26,26 @@ var (
 	ErrUnavailable = errors.New("not available now")
 )
 
-// Start asks for a new attempt of a live workflow definition. Params are
-// templates.
+// Invalid is the error for what can never be done as it is asked for, and says
+// why.
+type Invalid struct{ Reason error }
+
+func (e *Invalid) Error() string { return e.Reason.Error() }
+
+// Unwrap returns the reason.
+func (e *Invalid) Unwrap() error { return e.Reason }
+
+// Start asks for a new attempt of a workflow definition. Params are templates.
 type Start struct {
 	Definition uint64
 	Session    time.Time
 	RetryName  string
 	Params     *params.Map
+	// Resume, where set, takes tasks over from another attempt.
+	Resume *Resume
+	// Former is set for a definition that is not live any more: it is what the
+	// newest attempt that ran it tells of it.
+	Former *flow.AttemptFacts
 }
 
 // Definition is what is kept of a workflow.
@@ -53,7 +66,8 @@ type Engine interface {
 type State interface {
 	// View calls read with the durable state, which read must not keep.
 	View(read func(*flow.State))
-	// Definition reads the definition that a live workflow names.
+	// Definition reads the definition that a live workflow or an attempt names;
+	// the error is [io/fs.ErrNotExist] if it is not kept any more.
 	Definition(ref string) (*Definition, error)
 	// Full tells that the disk is full and nothing new is accepted.
 	Full() bool
@@ -80,6 +94,7 @@ type Query struct {
 type History interface {
 	HistoryItems
 	HistoryLists
+	HistoryDefinitions
 }
 
 // HistoryItems finds one of something; the error is [ErrNotFound] otherwise.
@@ -99,6 +114,15 @@ type HistoryLists interface {
 	Sessions(ctx context.Context, q Query) ([]*flow.Record, error)
 	// SessionAttempts lists the attempts of one session.
 	SessionAttempts(ctx context.Context, session, before uint64, limit int) ([]*flow.Record, error)
+}
+
+// HistoryDefinitions finds the workflow definitions that attempts have run.
+type HistoryDefinitions interface {
+	// Ran returns the newest attempt of a definition, or [ErrNotFound].
+	Ran(ctx context.Context, definition uint64) (*flow.Record, error)
+	// RanOf returns the newest attempt of each definition of a revision of a
+	// project.
+	RanOf(ctx context.Context, project uint64, revision string) ([]*flow.Record, error)
 }
 
 // Logs holds the logs of tasks. The error of Open for an unknown name is
@@ -127,8 +151,9 @@ type Options struct {
 	Repos Repos
 	// Version is that of the agent.
 	Version string
-	// Token must be borne by requests; empty for none.
-	Token string
+	// Token is asked at each request for the token that it must bear: "" for
+	// none, as is nil.
+	Token func() string
 	// Webhooks answers what is below /webhooks/; nil for nothing.
 	Webhooks http.Handler
 	// Log gets a line for each request that fails for a reason of ours.

@@ -168,6 +168,9 @@ func (s *server) start(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if in.Former, err = s.formerOf(r.Context(), in.Definition); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
 	id, err := s.Engine.Start(r.Context(), in)
 	var conflict *flow.Conflict
 	switch {
@@ -198,9 +201,6 @@ func (r *request) startRequest() (Start, error) {
 	if err != nil {
 		return in, err
 	}
-	if v, _ := body.Lookup("resume"); v != nil {
-		return in, badf("resume is not supported: an attempt always runs all its tasks")
-	}
 	id, ok := textAt(body, "workflowId")
 	if !ok {
 		return in, badf("workflowId must be the id of a workflow")
@@ -216,6 +216,9 @@ func (r *request) startRequest() (Start, error) {
 		return in, badf("sessionTime must be an ISO date and time with an offset: %q", text)
 	}
 	if in.RetryName, err = retryName(body); err != nil {
+		return in, err
+	}
+	if in.Resume, err = resumeOf(body); err != nil {
 		return in, err
 	}
 	given, _ := body.Lookup("params")
@@ -243,6 +246,38 @@ func retryName(body *params.Map) (string, error) {
 		return "", badf("retryAttemptName must not be longer than %d characters", maxName)
 	}
 	return name, nil
+}
+
+// resumeOf reads what is to be taken over; nil for nothing.
+func resumeOf(body *params.Map) (*Resume, error) {
+	v, _ := body.Lookup("resume")
+	if v == nil {
+		return nil, nil
+	}
+	m, ok := v.(*params.Map)
+	if !ok {
+		return nil, badf("resume must be an object")
+	}
+	text, ok := textAt(m, "attemptId")
+	if !ok {
+		return nil, badf("resume.attemptId must be the id of an attempt")
+	}
+	id, err := parseID("resume.attemptId", text)
+	if err != nil {
+		return nil, err
+	}
+	mode, _ := textAt(m, "mode")
+	in := &Resume{Mode: mode, AttemptID: ID(id)}
+	switch mode {
+	case ResumeFailed:
+	case ResumeFrom:
+		if in.From, _ = textAt(m, "from"); in.From == "" {
+			return nil, badf("resume.from must be the name of a task, or its end")
+		}
+	default:
+		return nil, badf("resume.mode must be failed or from: %q", mode)
+	}
+	return in, nil
 }
 
 // textAt reads a text, or a number as a text.

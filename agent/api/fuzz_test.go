@@ -15,6 +15,8 @@ func FuzzStart(f *testing.F) {
 	f.Add("application/json", "deflate", `{}`)
 	f.Add("text/plain;x", "", `[`)
 	f.Add("application/json", "", `{"workflowId":1e3,"sessionTime":"2031-04-05T12:30:00.5+18:00:01","params":{}}`)
+	f.Add("application/json", "", `{"workflowId":1,"sessionTime":"2031-04-05T12:30Z","params":{},"resume":{"mode":"from","mode":"from","from":"+x","attemptId":7}}`)
+	f.Add("application/json", "", `{"workflowId":1,"sessionTime":"2031-04-05T12:30Z","params":{},"resume":{"mode":"failed","attemptId":"-1"}}`)
 	h := newServer(ErrNotFound, io.Discard, "")
 	f.Fuzz(func(t *testing.T, kind, encoding, body string) {
 		in := httptest.NewRequest(http.MethodPut, "/api/attempts", strings.NewReader(body))

@@ -38,6 +38,10 @@ func (n nothing) Sessions(context.Context, Query) ([]*flow.Record, error) { retu
 func (n nothing) SessionAttempts(context.Context, uint64, uint64, int) ([]*flow.Record, error) {
 	return nil, n.err
 }
+func (n nothing) Ran(context.Context, uint64) (*flow.Record, error) { return nil, n.err }
+func (n nothing) RanOf(context.Context, uint64, string) ([]*flow.Record, error) {
+	return nil, n.err
+}
 func (n nothing) List(uint64) ([]tasklog.Info, error) { return nil, n.err }
 func (n nothing) Open(uint64, string, int64) (io.ReadCloser, error) {
 	return io.NopCloser(io.MultiReader(strings.NewReader("begin"), brokenReader(n))), nil
@@ -50,7 +54,7 @@ func (f brokenReader) Read([]byte) (int, error) { return 0, f.err }
 func newServer(err error, log io.Writer, token string) http.Handler {
 	n := nothing{err}
 	return New(Options{
-		Engine: n, History: n, Logs: n, Version: "1", Token: token, Log: slog.New(slog.NewTextHandler(log, nil)),
+		Engine: n, History: n, Logs: n, Version: "1", Token: func() string { return token }, Log: slog.New(slog.NewTextHandler(log, nil)),
 		Webhooks: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
 	})
 }

@@ -51,10 +51,13 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	var answer *Error
 	var many *flow.TooManyTasks
+	var invalid *Invalid
 	switch {
 	case errors.As(err, &answer):
 	case errors.As(err, &many):
 		answer = &Error{many.Error(), http.StatusBadRequest}
+	case errors.As(err, &invalid):
+		answer = &Error{err.Error(), http.StatusBadRequest}
 	case errors.Is(err, ErrNotFound):
 		answer = &Error{err.Error(), http.StatusNotFound}
 	case errors.Is(err, ErrUnavailable):

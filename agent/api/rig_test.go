@@ -75,7 +75,7 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	r.logs = tasklog.NewStore(tasklog.Options{Dir: filepath.Join(data, "logs"), Agent: "4242@test"})
 	evaluator := expr.New(expr.Options{})
 	r.e = engine.New(engine.Options{
-		Objects: &engine.MemoryObjects{}, History: r.history, Operators: operator.NewRegistry(operator.Builtin()),
+		Objects: &engine.MemoryObjects{}, History: records{r.history}, Operators: operator.NewRegistry(operator.Builtin()),
 		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: noSecrets{}, Evaluator: evaluator,
 		Environ: []string{"PATH=" + os.Getenv("PATH")}, DataID: "test",
 		Deliver: func(_ context.Context, d *flow.Deliver) engine.Delivery {
@@ -110,18 +110,24 @@ func newRig(t *testing.T, settings ...setting) *rig {
 }
 
 // deploy makes the sample live, and rejects a third project.
-func (r *rig) deploy() {
+func (r *rig) deploy() { r.deployAs("c0ffee", sample) }
+
+// deployAs makes projects live as a revision.
+func (r *rig) deployAs(revision string, projects map[string]map[string]string) {
 	r.t.Helper()
 	commit := flow.Commit{
-		ID: "c0ffee", Author: "Ada", Email: "ada@example.com", Subject: "Add buoys",
+		ID: revision, Author: "Ada", Email: "ada@example.com", Subject: "Add buoys",
 		Time: time.Date(2031, 4, 5, 9, 30, 0, 0, time.UTC),
 	}
 	d := &engine.Deployment{Repo: "workflows", Commit: commit, Rejected: []flow.Rejection{{
 		Project: "broken", Path: "broken", Commit: commit, Reasons: []string{"broken/w.dig:3:5: error: unknown key"},
 	}}}
 	for _, name := range []string{"harbour", "bay/a"} {
+		if projects[name] == nil {
+			continue
+		}
 		dir := r.t.TempDir()
-		for file, text := range sample[name] {
+		for file, text := range projects[name] {
 			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
 				r.t.Fatal(err)
 			}
@@ -130,7 +136,7 @@ func (r *rig) deploy() {
 		if len(found.Errors()) > 0 {
 			r.t.Fatal(found)
 		}
-		d.Projects = append(d.Projects, engine.Project{Name: name, Path: name, Revision: "c0ffee", Commit: commit, Content: p})
+		d.Projects = append(d.Projects, engine.Project{Name: name, Path: name, Revision: revision, Commit: commit, Content: p})
 	}
 	if err := r.e.Deploy(r.t.Context(), d); err != nil {
 		r.t.Fatal(err)

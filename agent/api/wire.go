@@ -179,6 +179,22 @@ type StartRequest struct {
 	SessionTime      Instant `json:"sessionTime"`
 	Params           any     `json:"params"`
 	RetryAttemptName *string `json:"retryAttemptName"`
+	Resume           *Resume `json:"resume"`
+}
+
+// The modes of a [Resume]: all that succeeded is taken over, or what stands in
+// front of one task.
+const (
+	ResumeFailed = "failed"
+	ResumeFrom   = "from"
+)
+
+// Resume says what a new attempt takes over from another one.
+type Resume struct {
+	Mode      string `json:"mode"`
+	AttemptID ID     `json:"attemptId"`
+	// From, of that mode, is the end of the full name of one task.
+	From string `json:"from,omitempty"`
 }
 
 // Task is a task of an attempt.

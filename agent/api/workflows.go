@@ -1,6 +1,8 @@
 package api
 
 import (
+	"errors"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,19 +17,21 @@ import (
 type found struct {
 	Workflow
 	ref string
+	// former tells that it is not live any more.
+	former bool
 }
 
 func foundOf(w *flow.Workflow) found {
-	return found{Workflow{
+	return found{Workflow: Workflow{
 		ID: ID(w.ID), Name: w.Name, Project: named(w.Project), Revision: w.Revision, Timezone: w.Timezone,
-	}, w.Ref}
+	}, ref: w.Ref}
 }
 
 // configured reads the configurations of workflows.
 func (s *server) configured(list []found) ([]Workflow, error) {
 	out := make([]Workflow, len(list))
 	for i := range list {
-		d, err := s.Engine.Definition(list[i].ref)
+		d, err := s.definition(&list[i])
 		if err != nil {
 			return nil, err
 		}
@@ -35,6 +39,15 @@ func (s *server) configured(list []found) ([]Workflow, error) {
 		out[i].Config = object(d.Config)
 	}
 	return out, nil
+}
+
+// definition reads a workflow's definition. That of a former one may be gone.
+func (s *server) definition(f *found) (*Definition, error) {
+	d, err := s.Engine.Definition(f.ref)
+	if f.former && errors.Is(err, fs.ErrNotExist) {
+		return nil, notFoundf("revision %s of workflow %s is not kept any more", f.Revision, f.Name)
+	}
+	return d, err
 }
 
 func (s *server) writeWorkflow(w http.ResponseWriter, r *request, f found) error {
@@ -45,23 +58,32 @@ func (s *server) writeWorkflow(w http.ResponseWriter, r *request, f found) error
 	return writeJSON(w, r.Request, http.StatusOK, &list[0])
 }
 
-// ofProject returns the workflows of the project in the path. Only the revision
-// that is live is known.
+// ofProject returns the workflows of the project in the path: those of the
+// revision that is live, or of another one those that have run.
 func (s *server) ofProject(r *request) ([]found, error) {
 	var list []found
-	var err error
-	missing := s.withProject(r, func(p *flow.Project) {
-		if revision := r.query("revision"); r.URL.Query().Has("revision") && revision != p.Revision {
-			err = notFoundf("Resource does not exist: revision name=%s in project id=%d", revision, p.ID)
+	var id uint64
+	other := false
+	revision := r.query("revision")
+	err := s.withProject(r, func(p *flow.Project) {
+		id, other = p.ID, r.URL.Query().Has("revision") && revision != p.Revision
+		if other {
+			return
 		}
 		for _, w := range p.Workflows {
 			list = append(list, foundOf(w))
 		}
 	})
-	if missing != nil {
-		return nil, missing
+	if err != nil || !other {
+		return list, err
 	}
-	return list, err
+	if list, err = s.formerRevision(r.Context(), id, revision); err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, notFoundf("Resource does not exist: revision name=%s in project id=%d", revision, id)
+	}
+	return list, nil
 }
 
 func (s *server) projectWorkflows(w http.ResponseWriter, r *request) error {
@@ -128,7 +150,7 @@ func (s *server) workflows(w http.ResponseWriter, r *request) error {
 	return writeList(w, r, "workflows", workflows)
 }
 
-// findWorkflow returns the live workflow definition of the path's id.
+// findWorkflow returns the workflow definition of the path's id.
 func (s *server) findWorkflow(r *request) (found, error) {
 	id, err := r.id()
 	if err != nil {
@@ -140,10 +162,14 @@ func (s *server) findWorkflow(r *request) (found, error) {
 			f = foundOf(w)
 		}
 	})
-	if f.ID == 0 {
-		return f, r.missing("workflow")
+	if f.ID != 0 {
+		return f, nil
 	}
-	return f, nil
+	facts, err := s.formerOf(r.Context(), id)
+	if err != nil {
+		return f, r.lookUp("workflow", err)
+	}
+	return foundIn(facts), nil
 }
 
 func (s *server) workflow(w http.ResponseWriter, r *request) error {
@@ -168,7 +194,7 @@ func (s *server) truncatedSessionTime(w http.ResponseWriter, r *request) error {
 	if !ok {
 		return badf("session_time must be an ISO date and time, with an offset or that of the workflow: %q", text)
 	}
-	d, err := s.Engine.Definition(f.ref)
+	d, err := s.definition(&f)
 	if err != nil {
 		return err
 	}

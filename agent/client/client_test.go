@@ -151,7 +151,7 @@ func TestCalls(t *testing.T) {
 		{func(c *Client, ctx context.Context) error {
 			_, err := c.Start(ctx, api.StartRequest{WorkflowID: 7, SessionTime: day, Params: struct{}{}, RetryAttemptName: &name})
 			return err
-		}, `PUT /api/attempts {"workflowId":"7","sessionTime":"2031-04-05T00:00:00Z","params":{},"retryAttemptName":"second"}`},
+		}, `PUT /api/attempts {"workflowId":"7","sessionTime":"2031-04-05T00:00:00Z","params":{},"retryAttemptName":"second","resume":null}`},
 		{func(c *Client, ctx context.Context) error { _, err := c.Kill(ctx, 9); return err }, "POST /api/attempts/9/kill {}"},
 		{func(c *Client, ctx context.Context) error { _, err := c.Attempts(ctx, Page{}); return err }, "GET /api/attempts"},
 		{func(c *Client, ctx context.Context) error {
