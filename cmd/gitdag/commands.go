@@ -10,6 +10,7 @@ func (c *cli) commands() []*cobra.Command {
 		c.runCommand(),
 		c.checkCommand(),
 		c.initCommand(),
+		c.archiveCommand(),
 		c.graphCommand(),
 		c.schemaCommand(),
 		c.statusCommand(),
