@@ -56,6 +56,13 @@ func (c *Client) Status(ctx context.Context) (*api.Status, error) {
 	return &s, c.get(ctx, &s, nil, "api", "status")
 }
 
+// Version asks for the agent's version; it needs no token.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	var v api.Version
+	err := c.get(ctx, &v, nil, "api", "version")
+	return v.Version, err
+}
+
 // Ready asks once whether the agent is ready; it needs no token.
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -34,16 +34,23 @@ type Options struct {
 	Endpoint string
 	// TokenFile holds the token that requests bear; empty for none.
 	TokenFile string
+	// Header goes with each request, and wins over what the client sets itself.
+	Header http.Header
+	// AnyCertificate accepts any certificate of a https endpoint.
+	AnyCertificate bool
+	// Getenv looks up the variables that name proxies; nil for no proxy.
+	Getenv func(name string) string
 	// Version is that of the program, for the agent's logs.
 	Version string
 }
 
 // Client asks one agent. It may be used by many goroutines.
 type Client struct {
-	base  *url.URL
-	token string
-	agent string
-	http  *http.Client
+	base   *url.URL
+	token  string
+	header http.Header
+	agent  string
+	http   *http.Client
 	// wait sleeps between the tries of a question.
 	wait func(context.Context, time.Duration) error
 }
@@ -63,7 +70,10 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: base, agent: "gitdag/" + o.Version, wait: wait}
+	if err := checkHeader(o.Header); err != nil {
+		return nil, err
+	}
+	c := &Client{base: base, header: o.Header, agent: "gitdag/" + o.Version, wait: wait}
 	if o.TokenFile != "" {
 		data, err := os.ReadFile(o.TokenFile)
 		if err != nil {
@@ -73,12 +83,10 @@ func New(o Options) (*Client, error) {
 			return nil, fmt.Errorf("the file %s holds no API token", o.TokenFile)
 		}
 	}
-	transport, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return nil, errors.New("the HTTP transport was replaced")
+	transport, err := o.transport()
+	if err != nil {
+		return nil, err
 	}
-	transport = transport.Clone()
-	transport.ResponseHeaderTimeout = timeout
 	c.http = &http.Client{
 		Transport: transport,
 		// The API never redirects: whoever does is no agent.
@@ -139,6 +147,9 @@ func (e *Unreachable) Unwrap() error { return e.Err }
 
 // Hint says what to look at.
 func (e *Unreachable) Hint() string {
+	if badCertificate(e.Err) {
+		return "SSL_CERT_FILE names a file with further authorities; --disable-cert-validation accepts any certificate"
+	}
 	return "is the agent running? name another one with -e HOST:PORT (GITDAG_ENDPOINT)"
 }
 
@@ -254,6 +265,12 @@ func (c *Client) request(ctx context.Context, to call) (*http.Request, error) {
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
+	for name, values := range c.header {
+		request.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	if host := request.Header.Get("Host"); host != "" {
+		request.Host = host
+	}
 	return request, nil
 }
 
@@ -271,8 +288,8 @@ func passing(err error) bool {
 	return errors.As(err, &e)
 }
 
-// unreachable says why an agent did not answer. Nobody listening there, or no
-// such host, is not tried again: a person waits for the answer.
+// unreachable says why an agent did not answer. Nobody listening there, no such
+// host or a bad certificate is not tried again: a person waits for the answer.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return context.Cause(ctx)
@@ -282,7 +299,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		err = outer.Err // without the URL, which is in the message already
 	}
 	var dns *net.DNSError
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || badCertificate(err) {
 		return &Unreachable{c.base.String(), err}
 	}
 	return &Unreachable{c.base.String(), &passingError{err: err}}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -17,36 +20,73 @@ import (
 
 // clientOptions are those of every command that asks an agent.
 type clientOptions struct {
-	endpoint  string
-	tokenFile string
-	json      bool
+	commonOptions
+	endpoint       string
+	tokenFile      string
+	basicAuth      string
+	headers        []string
+	anyCertificate bool
+	json           bool
 }
 
 func (o *clientOptions) add(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVarP(&o.endpoint, "endpoint", "e", "", "`HOST:PORT` or URL of the agent (GITDAG_ENDPOINT, default "+client.DefaultEndpoint+")")
 	f.StringVar(&o.tokenFile, "api-token-file", "", "`FILE` with the token that the agent asks for (GITDAG_API_TOKEN_FILE)")
+	f.StringVar(&o.basicAuth, "basic-auth", "", "`USER:PASSWORD` that a proxy before the agent asks for")
+	f.StringArrayVarP(&o.headers, "header", "H", nil, "send a header with each request: `NAME=VALUE`, may be repeated")
+	f.BoolVar(&o.anyCertificate, "disable-cert-validation", false, "accept any certificate of a https agent")
+	f.Bool("disable-version-check", false, "accepted and ignored: there is no such check")
+	_ = f.MarkHidden("disable-version-check")
 	f.BoolVar(&o.json, "json", false, "print JSON")
+	o.commonOptions.add(f)
 }
 
 // connect returns the client that the options, the environment and the
 // configuration name. The agent is not asked anything yet.
 func (c *cli) connect(o *clientOptions) (*client.Client, error) {
-	endpoint := cmp.Or(o.endpoint, c.getenv("GITDAG_ENDPOINT"))
-	if endpoint == "" {
-		config, err := c.loadConfig(&commonOptions{})
-		if err != nil {
-			return nil, err
-		}
-		endpoint = config["client.http.endpoint"]
+	config, err := c.loadConfig(&o.commonOptions)
+	if err != nil {
+		return nil, err
+	}
+	header, err := o.header(config)
+	if err != nil {
+		return nil, err
 	}
 	agent, err := client.New(client.Options{
-		Endpoint: endpoint, TokenFile: cmp.Or(o.tokenFile, c.getenv("GITDAG_API_TOKEN_FILE")), Version: c.version,
+		Endpoint:  cmp.Or(o.endpoint, c.getenv("GITDAG_ENDPOINT"), config["client.http.endpoint"]),
+		TokenFile: cmp.Or(o.tokenFile, c.getenv("GITDAG_API_TOKEN_FILE")),
+		Header:    header, AnyCertificate: o.anyCertificate, Getenv: c.getenv, Version: c.version,
 	})
 	if err != nil {
 		return nil, &usageError{err}
 	}
 	return agent, nil
+}
+
+// header is what goes with each request, from low to high: the configuration,
+// --basic-auth, --header.
+func (o *clientOptions) header(config properties) (http.Header, error) {
+	h := http.Header{}
+	for name, value := range config.below("client.http.headers.") {
+		h.Set(name, value)
+	}
+	if o.basicAuth != "" {
+		if !strings.Contains(o.basicAuth, ":") {
+			return nil, usagef("--basic-auth needs USER:PASSWORD")
+		}
+		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(o.basicAuth)))
+	}
+	given := http.Header{}
+	for _, text := range o.headers {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, usagef("--header needs NAME=VALUE, not %q", text)
+		}
+		given.Add(name, value)
+	}
+	maps.Copy(h, given)
+	return h, nil
 }
 
 // parseID reads an argument that names something by its id.

@@ -14,6 +14,7 @@ func (c *cli) commands() []*cobra.Command {
 		c.graphCommand(),
 		c.schemaCommand(),
 		c.statusCommand(),
+		c.versionCommand(),
 		c.startCommand(),
 		c.attemptsCommand(),
 		c.tasksCommand(),
