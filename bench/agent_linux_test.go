@@ -191,6 +191,7 @@ func BenchmarkHundredDue(b *testing.B) {
 	}
 	b.ReportMetric(float64(leased-at.UnixMilli()), "ms/last-start")
 	b.ReportMetric(float64(over-at.UnixMilli()), "ms/last-end")
+	b.ReportMetric(ms(bareCopies(b, 100, 10)), "ms/bare-copies")
 	most, _ := memory(b, s.process.PID())
 	b.ReportMetric(most, "MB-most")
 }

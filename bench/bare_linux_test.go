@@ -149,3 +149,23 @@ func writtenBy(b *testing.B, pid int) int64 {
 	b.Fatal("no count of bytes")
 	return 0
 }
+
+// bareCopies returns how long it takes to make a folder with some small files
+// so many times: what workspaces cost at least.
+func bareCopies(b *testing.B, copies, files int) time.Duration {
+	b.Helper()
+	dir := b.TempDir()
+	begin := time.Now()
+	for i := range copies {
+		to := filepath.Join(dir, strconv.Itoa(i))
+		if err := os.Mkdir(to, 0o755); err != nil {
+			b.Fatal(err)
+		}
+		for k := range files {
+			if err := os.WriteFile(filepath.Join(to, strconv.Itoa(k)), []byte("+a: {sh>: 'true'}\n"), 0o644); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	return time.Since(begin)
+}

@@ -26,24 +26,24 @@ func (e *Engine) perform(effect flow.Effect) {
 	case *flow.Revoke:
 		e.workers.revoke(effect.Lease)
 	case *flow.TickDue:
-		e.background(func() { e.tickDue(effect) })
+		e.background(e.answers, func() { e.tickDue(effect) })
 	case *flow.CatchUpDue:
-		e.background(func() { e.catchUp(effect) })
+		e.background(e.answers, func() { e.catchUp(effect) })
 	case *flow.Archive:
-		e.background(func() { e.archive(effect.Attempt) })
+		e.background(e.archives, func() { e.archive(effect.Attempt) })
 	case *flow.EvaluateGroup:
-		e.background(func() { e.evaluateGroup(effect) })
+		e.background(e.answers, func() { e.evaluateGroup(effect) })
 	case *flow.Deliver:
 		e.effects.run(func() { e.deliver(effect) })
 	}
 }
 
 // background runs an effect on one of few slots. Stop waits for it.
-func (e *Engine) background(f func()) {
+func (e *Engine) background(slots chan struct{}, f func()) {
 	e.effects.run(func() {
 		select {
-		case e.slots <- struct{}{}:
-			defer func() { <-e.slots }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 			f()
 		case <-e.ctx.Done():
 		}

@@ -164,7 +164,9 @@ type Engine struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	sessions sessionLocks
-	slots    chan struct{} // bounds the effects that are no tasks
+	// answers and archives bound the effects that are no tasks: those that an
+	// attempt waits for, and those that nobody does.
+	answers, archives chan struct{}
 
 	endOnce sync.Once
 	err     error
@@ -187,7 +189,7 @@ func New(o Options) *Engine {
 		external: make(chan request), internal: make(chan request),
 		configs: make(chan flow.Config), batches: make(chan *batch), written: make(chan bool, 1),
 		durable: make(chan *batch, 4), quit: make(chan struct{}), ended: make(chan struct{}),
-		followed: make(chan struct{}), slots: make(chan struct{}, 16),
+		followed: make(chan struct{}), answers: make(chan struct{}, 64), archives: make(chan struct{}, 8),
 	}
 	e.workers = newWorkers(e)
 	return e
