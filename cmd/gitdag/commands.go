@@ -11,6 +11,7 @@ func (c *cli) commands() []*cobra.Command {
 		c.checkCommand(),
 		c.initCommand(),
 		c.archiveCommand(),
+		c.secretsCommand(),
 		c.graphCommand(),
 		c.schemaCommand(),
 		c.statusCommand(),

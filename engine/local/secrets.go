@@ -23,12 +23,15 @@ type Secrets struct {
 // secretKey is what the name of a secret's file may be.
 var secretKey = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?)*$`)
 
+// IsSecretKey tells whether a text may be the key of a secret.
+func IsSecretKey(text string) bool { return len(text) <= 255 && secretKey.MatchString(text) }
+
 // Secret implements [operator.Secrets].
 func (s Secrets) Secret(_ context.Context, key string) (string, error) {
 	if value, ok := s.Config[key]; ok {
 		return value, nil
 	}
-	if len(key) <= 255 && secretKey.MatchString(key) {
+	if IsSecretKey(key) {
 		for _, dir := range s.Dirs {
 			value, err := os.ReadFile(filepath.Join(dir, key))
 			switch {
