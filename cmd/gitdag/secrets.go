@@ -250,9 +250,10 @@ func (c *cli) prompt(ctx context.Context, key string) (string, error) {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return "", usagef("there is no terminal to ask for the value of %s: give %s=- to read it from standard input, or %s=@FILE", key, key, key)
 	}
+	fd := int(f.Fd())
 	fmt.Fprintf(c.stderr, "%s: ", key)
 	defer fmt.Fprintln(c.stderr)
-	before, err := term.GetState(int(f.Fd()))
+	before, err := term.GetState(fd)
 	if err != nil {
 		return "", fmt.Errorf("ask for secret %s: %w", key, err)
 	}
@@ -263,7 +264,7 @@ func (c *cli) prompt(ctx context.Context, key string) (string, error) {
 	// An interrupt does not end the read: the process does, soon after.
 	answers := make(chan answer, 1)
 	go func() {
-		text, err := term.ReadPassword(int(f.Fd()))
+		text, err := term.ReadPassword(fd)
 		answers <- answer{text, err}
 	}()
 	select {
@@ -273,7 +274,7 @@ func (c *cli) prompt(ctx context.Context, key string) (string, error) {
 		}
 		return string(a.text), nil
 	case <-ctx.Done():
-		_ = term.Restore(int(f.Fd()), before)
+		_ = term.Restore(fd, before)
 		return "", &exitError{130}
 	}
 }
