@@ -51,3 +51,7 @@ func DueIn(wait time.Duration) (clock, zone string) {
 	at := time.Now().Add(wait + time.Second - time.Nanosecond).Truncate(time.Second)
 	return at.In(loc).Format("15:04:05"), zone
 }
+
+// Quick has the processes that a test starts end at once where they have the
+// race detector, which else waits for a second.
+const Quick = "GORACE=atexit_sleep_ms=0"

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -65,7 +66,9 @@ func Parse(out []byte) ([]Event, error) {
 
 // dump runs the command. A journal that is not there yet is empty.
 func dump(program, data string) ([]byte, error) {
-	out, err := exec.Command(program, "journal", "dump", "--data", data).Output()
+	cmd := exec.Command(program, "journal", "dump", "--data", data)
+	cmd.Env = append(os.Environ(), Quick)
+	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		if bytes.Contains(exit.Stderr, []byte("file does not exist")) {

@@ -26,7 +26,7 @@ type Process struct {
 func Launch(t testing.TB, program string, env []string, args ...string) *Process {
 	t.Helper()
 	p := &Process{t: t, cmd: exec.Command(program, args...), log: NewLog(), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = append(append(os.Environ(), Quick), env...)
 	p.cmd.Stderr, p.cmd.Stdout = p.log, p.log
 	// What a killed agent leaves behind may hold its output open.
 	p.cmd.WaitDelay = time.Millisecond

@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -21,6 +22,8 @@ func Build(t testing.TB) string {
 // Run runs the program to its end and returns what it printed.
 func Run(t testing.TB, program string, args ...string) (stdout string, err error) {
 	t.Helper()
-	out, err := exec.Command(program, args...).Output()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), Quick)
+	out, err := cmd.Output()
 	return string(out), err
 }

@@ -15,7 +15,7 @@ import (
 // some that outlive a killed agent until the next one ends them.
 func twentyTasks(m *agenttest.Marks, due time.Duration) string {
 	clock, zone := agenttest.DueIn(due)
-	short, long := m.Task(0.03), m.Task(0.4)
+	short, long := m.Task(0.03), m.Task(1.5)
 	return fmt.Sprintf(`
 timezone: %[1]s
 schedule: {daily>: %[2]s}
