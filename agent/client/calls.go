@@ -100,13 +100,24 @@ func (c *Client) Project(ctx context.Context, name string) (api.Project, error) 
 
 // Workflow looks a live workflow up by its name.
 func (c *Client) Workflow(ctx context.Context, project api.Project, name string) (api.Workflow, error) {
+	return c.WorkflowAt(ctx, api.Named{ID: project.ID, Name: project.Name}, name, "")
+}
+
+// WorkflowAt looks a workflow up by its name in a revision of its project; ""
+// is the one that is live.
+func (c *Client) WorkflowAt(ctx context.Context, project api.Named, name, revision string) (api.Workflow, error) {
+	q := url.Values{"name": {name}}
+	in := ""
+	if revision != "" {
+		q.Set("revision", revision)
+		in = " of revision " + revision
+	}
 	var list struct{ Workflows []api.Workflow }
-	err := c.get(ctx, &list, url.Values{"name": {name}}, "api", "projects", project.ID.String(), "workflows")
-	if err != nil {
+	if err := c.get(ctx, &list, q, "api", "projects", project.ID.String(), "workflows"); err != nil {
 		return api.Workflow{}, err
 	}
 	if len(list.Workflows) == 0 {
-		return api.Workflow{}, notFound("there is no workflow %q in project %q", name, project.Name)
+		return api.Workflow{}, notFound("there is no workflow %q in project %q%s", name, project.Name, in)
 	}
 	return list.Workflows[0], nil
 }

@@ -17,6 +17,7 @@ func (c *cli) commands() []*cobra.Command {
 		c.statusCommand(),
 		c.versionCommand(),
 		c.startCommand(),
+		c.retryCommand(),
 		c.attemptsCommand(),
 		c.tasksCommand(),
 		c.logCommand(),

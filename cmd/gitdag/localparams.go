@@ -93,10 +93,13 @@ func (c *cli) configDirs() []string {
 }
 
 // loadConfig reads the configuration, from low to high: the default files, the
-// environment, -X, the file of -c.
+// environment, -X, the file of -c. As for every command, GITDAG_CONFIG is -c
+// where that is not given, below -X as variables are below options; Digdag's
+// variable holds the entries themselves.
 func (c *cli) loadConfig(o *commonOptions) (properties, error) {
 	config := properties{}
-	if o.config == "" {
+	named := c.getenv("GITDAG_CONFIG")
+	if o.config == "" && named == "" {
 		for _, dir := range slices.Backward(c.configDirs()) {
 			err := config.readFile(filepath.Join(dir, "config"))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -105,7 +108,11 @@ func (c *cli) loadConfig(o *commonOptions) (properties, error) {
 		}
 	}
 	config.read(c.getenv("DIGDAG_CONFIG"))
-	config.read(c.getenv("GITDAG_CONFIG"))
+	if o.config == "" && named != "" {
+		if err := config.readFile(named); err != nil {
+			return nil, err
+		}
+	}
 	for _, entry := range o.system {
 		key, value, ok := strings.Cut(entry, "=")
 		if !ok {

@@ -54,7 +54,7 @@ func (c *cli) start(ctx context.Context, o *startOptions) error {
 	if err != nil {
 		return err
 	}
-	config, err := c.loadConfig(&o.given.commonOptions)
+	config, err := c.loadConfig(&o.commonOptions)
 	if err != nil {
 		return err
 	}

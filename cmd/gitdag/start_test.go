@@ -39,7 +39,7 @@ func TestStart(t *testing.T) {
 		"GET /api/projects?name=tide_tables",
 		"GET /api/projects/12/workflows?name=harbor_report",
 		"GET /api/workflows/903/truncated_session_time?session_time=2031-04-05T00%3A00%3A00",
-		`PUT /api/attempts {"workflowId":"903","sessionTime":"2031-04-04T12:00:00Z","params":{"station":{"code":"NZ-07"},"x":"1,2"},"retryAttemptName":null}`,
+		`PUT /api/attempts {"workflowId":"903","sessionTime":"2031-04-04T12:00:00Z","params":{"station":{"code":"NZ-07"},"x":"1,2"},"retryAttemptName":null,"resume":null}`,
 	}
 	if diff := cmp.Diff(want, a.requests()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"gitdag/engine/params"
 )
 
@@ -213,6 +215,33 @@ func TestResumedAttemptSurvivesASnapshot(t *testing.T) {
 					t.Errorf("%s sees %s, want %s", task.FullName(), got, want)
 				}
 			}
+		}
+	}
+}
+
+// L40: a repeated group has tasks of equal names; the latest of them counts.
+func TestResumeTakesTheLatestOfAName(t *testing.T) {
+	row := func(id, parent uint64, name string, state TaskState, stored int) Row {
+		return Row{ID: id, Parent: parent, FullName: name, State: state, Store: params.Of("n", stored)}
+	}
+	r := &Record{Attempt: AttemptFacts{ID: 7, Workflow: "w"}, Tasks: []Row{
+		{ID: 1, FullName: "+w", Group: true, State: GroupError},
+		{ID: 2, Parent: 1, FullName: "+w+g", Group: true, State: GroupError},
+		row(3, 2, "+w+g+x", Error, 1), row(4, 2, "+w+g+y", Success, 2),
+		row(5, 2, "+w+g+x", Success, 3), row(6, 2, "+w+g+y", Error, 4),
+	}}
+	r.Tasks[5].Upstreams = []uint64{5}
+	want := params.Of("+w+g+x", params.Of("store", params.Of("n", 3)))
+	for mode, take := range map[string]func() (*params.Map, error){
+		"failed": func() (*params.Map, error) { return ResumeFailed(r) },
+		"from":   func() (*params.Map, error) { return ResumeFrom(r, "+y") },
+	} {
+		got, err := take()
+		if err != nil {
+			t.Fatalf("%s: %v", mode, err)
+		}
+		if diff := cmp.Diff(want, got, values()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", mode, diff)
 		}
 	}
 }
