@@ -36,6 +36,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Alerts takes alerts where no channel is configured; nil means the log.
 	Alerts notify.Sender
+	// Directory is what the agent runs if the configuration names no repository.
+	Directory *Directory
 }
 
 // Agent is a running daemon. Make one with [New].
@@ -47,6 +49,7 @@ type Agent struct {
 	store     *store
 	engine    *engine.Engine
 	syncs     syncs
+	source    source
 	alerts    atomic.Pointer[alerter]
 	hooks     atomic.Pointer[forge.Handler]
 	logs      *tasklog.Store
@@ -68,11 +71,22 @@ type Agent struct {
 func New(o Options) (*Agent, error) {
 	a := &Agent{options: o, log: o.Log, failed: make(chan struct{}), done: make(chan struct{})}
 	c := o.Config
-	if err := c.complete(); err != nil {
+	if err := a.complete(&c); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	a.config.Store(&c)
 	return a, nil
+}
+
+// complete fills in the defaults of a configuration and checks the whole.
+func (a *Agent) complete(c *Config) error {
+	switch repos := len(c.Repos) > 0; {
+	case repos && a.options.Directory != nil:
+		return errors.New("a directory cannot have repositories beside it")
+	case !repos && a.options.Directory == nil:
+		return errors.New("no repository is configured")
+	}
+	return c.complete()
 }
 
 // Start recovers the data directory and begins to serve, to run and to sync.
@@ -93,9 +107,8 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 	a.background(ctx, a.keepHouse)
 	// While tasks drain, requests are still answered.
 	a.onStop(a.stopEngine)
-	a.syncs.begin(ctx)
-	a.onStop(func(context.Context) { a.syncs.stop() })
-	return nil
+	a.onStop(func(context.Context) { a.source.stop() })
+	return a.source.begin(ctx)
 }
 
 // onStop notes what Stop is to do first.
@@ -147,19 +160,19 @@ func (a *Agent) Err() error { return errors.Join(a.engine.Err(), a.failure) }
 func (a *Agent) Addr() string { return a.listener.Addr().String() }
 
 // Sync has a repository, or all of them if the name is empty, polled at once.
-func (a *Agent) Sync(repo string) bool { return a.syncs.Trigger(repo) }
+func (a *Agent) Sync(repo string) bool { return a.source.Sync(repo) }
 
 // Reload takes over what of a configuration can change while the agent runs:
 // repositories, alerts, how many tasks run, and how long things are kept.
 func (a *Agent) Reload(ctx context.Context, c Config) error {
-	if err := c.complete(); err != nil {
+	if err := a.complete(&c); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	alerts, err := newAlerter(&c, a.options.Alerts, a.logs, a.log.With("component", "notify"))
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	if err := a.syncs.replace(context.WithoutCancel(ctx), &c); err != nil {
+	if err := a.source.replace(context.WithoutCancel(ctx), &c); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	if a.config.Load().needsRestart(&c) {
@@ -169,7 +182,7 @@ func (a *Agent) Reload(ctx context.Context, c Config) error {
 	a.alerts.Store(alerts)
 	a.hooks.Store(a.webhooks())
 	a.engine.Configure(ctx, flowConfig(&c))
-	a.syncs.Trigger("")
+	a.source.Sync("")
 	return nil
 }
 
@@ -200,7 +213,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	}
 	host, _ := os.Hostname()
 	a.logs = tasklog.NewStore(tasklog.Options{
-		Dir: filepath.Join(c.Data, "logs"), Agent: fmt.Sprintf("%d@%s", os.Getpid(), host), MaxBytes: int64(c.Limits.LogBytes),
+		Dir: a.logDir(c), Agent: fmt.Sprintf("%d@%s", os.Getpid(), host), MaxBytes: int64(c.Limits.LogBytes),
 	})
 	a.onStop(func(context.Context) {
 		if err := a.logs.Close(); err != nil {
@@ -216,7 +229,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
 	a.onStop(func(context.Context) { a.evaluator.Close() })
 	a.spaces = &workspaces{store: workspace.NewStore(filepath.Join(c.Data, "workspaces")), log: a.log}
-	a.engine = engine.New(engine.Options{
+	o := engine.Options{
 		Config: flowConfig(c), State: a.store.state, Follower: a.store.follower,
 		Journal: a.store.journal, Objects: a.store.objects, History: archive{a.store.history},
 		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
@@ -225,17 +238,35 @@ func (a *Agent) startEngine(ctx context.Context) error {
 		Deliver: func(ctx context.Context, d *flow.Deliver) engine.Delivery { return a.alerts.Load().deliver(ctx, d) },
 		Around:  around(operators, a.log.With("component", "engine")),
 		Log:     a.log.With("component", "engine"),
-	})
+	}
+	if d := a.options.Directory; d != nil {
+		inPlace := &workspace.InPlace{}
+		a.onStop(func(context.Context) { inPlace.Close() })
+		d.equip(&o, inPlace)
+	}
+	a.engine = engine.New(o)
 	a.syncs.make = func(c *Config) (*gitsync.Syncer, error) { return a.newSyncer(c, operators) }
-	if err := a.syncs.start(c); err != nil {
+	a.source = &a.syncs
+	if a.options.Directory != nil {
+		a.source = newDirectory(a, operators)
+	}
+	if err := a.source.start(c); err != nil {
 		return err
 	}
-	a.spaces.dir = a.syncs.dir
+	a.spaces.dir = a.source.dir
 	if err := a.engine.Start(ctx); err != nil {
 		return err
 	}
 	a.onStop(a.stopEngine)
 	return nil
+}
+
+// logDir is where the logs of tasks lie.
+func (a *Agent) logDir(c *Config) string {
+	if d := a.options.Directory; d != nil && d.Logs != "" {
+		return d.Logs
+	}
+	return filepath.Join(c.Data, "logs")
 }
 
 // stopEngine lets running tasks end for the configured time, then ends them.

@@ -301,9 +301,6 @@ func (c *Config) complete() error {
 		c.Tasks.KillGrace = Duration(10 * time.Second)
 	}
 	c.Retention.complete()
-	if len(c.Repos) == 0 {
-		return errors.New("no repository is configured")
-	}
 	seen := map[string]bool{}
 	for i := range c.Repos {
 		r, err := c.Repos[i].gitsync(c.Insecure).Complete()

@@ -20,7 +20,7 @@ func (a *Agent) handler() (http.Handler, error) {
 	}
 	a.hooks.Store(a.webhooks())
 	return api.New(api.Options{
-		Engine: backend{a.engine, a.syncs.dir}, History: past{a.store.history}, Logs: a.logs, Repos: &a.syncs,
+		Engine: backend{a.engine, a.source.dir}, History: past{a.store.history}, Logs: a.logs, Repos: a.source,
 		Version: a.options.Version, Token: token.current,
 		Webhooks: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.hooks.Load().ServeHTTP(w, r) }),
 		Log:      a.log.With("component", "api"),
@@ -88,5 +88,5 @@ func (a *Agent) webhooks() *forge.Handler {
 		r := &c.Repos[i]
 		repos[i] = forge.Repo{Name: r.Name, URL: r.URL, Ref: r.Ref, SecretFiles: r.Webhook.SecretFiles}
 	}
-	return forge.New(forge.Options{Repos: repos, Marker: &a.syncs, Log: a.log})
+	return forge.New(forge.Options{Repos: repos, Marker: a.source, Log: a.log})
 }

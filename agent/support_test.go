@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "fetch-child" {
 		os.Exit(gitsync.FetchChild(os.Stdin, os.Stdout, os.Stderr))
 	}
+	name, value, _ := strings.Cut(agenttest.Quick, "=")
+	if err := os.Setenv(name, value); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -38,6 +42,8 @@ type rig struct {
 	log    *agenttest.Log
 	told   *mailbox
 	agent  *Agent
+	// directory replaces the repository.
+	directory *Directory
 
 	version  string
 	sessions int64 // started by run
@@ -70,7 +76,7 @@ func (r *rig) tryStart() error {
 		r.t.Fatal(err)
 	}
 	a, err := New(Options{
-		Config: r.config, Self: self, Version: r.version, Alerts: r.told,
+		Config: r.config, Self: self, Version: r.version, Alerts: r.told, Directory: r.directory,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

@@ -7,7 +7,24 @@ import (
 
 	"gitdag/agent/api"
 	"gitdag/gitsync"
+	"gitdag/gitsync/forge"
 )
+
+// source is where deployments come from: the repositories of the configuration,
+// or a directory.
+type source interface {
+	api.Repos
+	forge.Marker
+	// start prepares what the engine needs when it starts.
+	start(c *Config) error
+	// begin begins to deploy, until stop.
+	begin(ctx context.Context) error
+	stop()
+	// replace takes over a changed configuration while the source works.
+	replace(ctx context.Context, c *Config) error
+	// dir is where the checkout of a tree lies.
+	dir(tree string) string
+}
 
 // syncs holds the syncer in force: a changed list of repositories replaces it
 // while the agent runs.
@@ -27,7 +44,10 @@ func (s *syncs) start(c *Config) (err error) {
 	return err
 }
 
-func (s *syncs) begin(ctx context.Context) { s.get().Start(ctx) }
+func (s *syncs) begin(ctx context.Context) error {
+	s.get().Start(ctx)
+	return nil
+}
 
 func (s *syncs) get() *gitsync.Syncer {
 	s.mu.Lock()
