@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -108,11 +110,27 @@ func (c *cli) runWorkflow(cmd *cobra.Command, o *runOptions) error {
 	// A terminal that is closed is an interruption, too.
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
 	defer stop()
-	report, err := local.Run(ctx, o.Options)
+	report, err := c.runShown(ctx, o)
 	if err != nil {
 		return err
 	}
 	return c.report(report)
+}
+
+// runShown runs the workflow, under a live tree if standard output is a
+// terminal for one.
+func (c *cli) runShown(ctx context.Context, o *runOptions) (*local.Report, error) {
+	view, live := c.liveView(o)
+	if !live {
+		return local.Run(ctx, o.Options)
+	}
+	tree := newLiveTree(c.stdout.(*os.File), view, o.TaskLog == "")
+	defer tree.Close()
+	o.Watcher = tree
+	if o.logFile == "" {
+		o.Console = o.Console.Beside(tree)
+	}
+	return local.Run(ctx, o.Options)
 }
 
 // taskLimit reads Digdag's limit of tasks from the configuration; 0 if it has

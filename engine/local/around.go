@@ -32,7 +32,7 @@ func thread(d *flow.Dispatch) string {
 // engine.Options.Skip.
 func (r *runner) skip(d *flow.Dispatch) (*operator.Result, bool) {
 	if r.selection.leavesOut(d.FullName) {
-		r.console.printf(slog.LevelWarn, thread(d), "Skipped: not in the part of the workflow that was asked for")
+		r.passOver(d, "not in the part of the workflow that was asked for")
 		r.leaveOut(d.FullName)
 		return nil, true
 	}
@@ -45,15 +45,21 @@ func (r *runner) skip(d *flow.Dispatch) (*operator.Result, bool) {
 		r.console.printf(slog.LevelWarn, thread(d), "%v", err)
 	}
 	if saved == nil && r.options.NoSave && r.options.Start != "" {
-		r.console.printf(slog.LevelWarn, thread(d), "Skipped: it precedes the start, and no result of it is saved")
+		r.passOver(d, "it precedes the start, and no result of it is saved")
 		return nil, true
 	}
 	if saved == nil {
 		return nil, false
 	}
-	r.console.printf(slog.LevelWarn, thread(d), "Skipped: done already in this session")
+	r.passOver(d, "done already in this session")
 	r.remember(d, saved)
 	return saved, true
+}
+
+// passOver tells why a task does not run.
+func (r *runner) passOver(d *flow.Dispatch, why string) {
+	r.began(d, "skipped: "+why)
+	r.console.task(slog.LevelWarn, thread(d), "Skipped: %s", why)
 }
 
 // around tells of a task when it is about to run, and runs it unless the run is
@@ -64,7 +70,9 @@ func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) 
 		r.console.printf(slog.LevelWarn, thread, "parameters:\n%s", YAML(c.Task.Config, "  "))
 	}
 	if c.Task.State == nil { // not at each poll
-		r.console.printf(slog.LevelInfo, thread, "%s", operator.Describe(c.Task))
+		what := operator.Describe(c.Task)
+		r.began(c.Dispatch, what)
+		r.console.task(slog.LevelInfo, thread, "%s", what)
 	}
 	if r.options.DryRun && !generates(c.Task.Type) {
 		if _, known := r.options.Operators.Lookup(c.Task.Type); known || c.Task.Type == "" {
@@ -93,9 +101,13 @@ func (r *runner) failed(l flow.Lease, thread, name, message string) {
 	logged := r.logged[l]
 	r.logged[l] = true
 	r.mu.Unlock()
-	if !logged {
-		r.console.printf(slog.LevelError, thread, "Task %s failed.\n%s", name, message)
+	if logged {
+		return
 	}
+	if r.options.Watcher != nil {
+		r.options.Watcher.Failed(l.Task, message)
+	}
+	r.console.task(slog.LevelError, thread, "Task %s failed.\n%s", name, message)
 }
 
 // remember keeps a result until its task has succeeded with all that it
@@ -130,6 +142,10 @@ func (r *runner) leaveOut(name string) {
 func (r *runner) narrate(s *flow.State, events []flow.Event) {
 	for _, ev := range events {
 		switch ev := ev.(type) {
+		case *flow.AttemptStarted: // with a root that runs already
+			if a := s.Attempt(ev.Attempt.ID); a != nil {
+				r.watch(a.RootTask(), flow.Planned)
+			}
 		case *flow.TaskMoved:
 			r.moved(s, ev)
 		case *flow.AlertRaised:
@@ -146,7 +162,7 @@ func (r *runner) narrate(s *flow.State, events []flow.Event) {
 }
 
 func (r *runner) moved(s *flow.State, ev *flow.TaskMoved) {
-	if ev.Note == "" && ev.To != flow.Success && ev.Failure == nil {
+	if ev.Note == "" && ev.To != flow.Success && ev.Failure == nil && r.options.Watcher == nil {
 		return
 	}
 	a := s.Attempt(ev.Attempt)
@@ -154,6 +170,7 @@ func (r *runner) moved(s *flow.State, ev *flow.TaskMoved) {
 		return
 	}
 	t := a.Task(ev.Task)
+	r.watch(t, ev.To)
 	if ev.Note != "" {
 		r.console.Warn("%s: %s", t.FullName(), ev.Note)
 	}

@@ -17,6 +17,7 @@ type Console struct {
 	w     io.Writer
 	level slog.Level
 	color bool
+	quiet bool // of what a Watcher shows
 	now   func() time.Time
 }
 
@@ -27,6 +28,19 @@ const LevelTrace = slog.LevelDebug - 4
 // colour if asked to.
 func NewConsole(w io.Writer, level slog.Level, color bool) *Console {
 	return &Console{w: w, level: level, color: color, now: time.Now}
+}
+
+// Beside returns a console like c that writes to w and leaves out the lines on
+// what tasks do and how they fail: a [Watcher] shows that.
+func (c *Console) Beside(w io.Writer) *Console {
+	return &Console{w: w, level: c.level, color: c.color, quiet: true, now: c.now}
+}
+
+// task writes a line that a watcher shows, too.
+func (c *Console) task(level slog.Level, thread, format string, args ...any) {
+	if !c.quiet {
+		c.printf(level, thread, format, args...)
+	}
 }
 
 // consoleTime is the format of times in log lines.

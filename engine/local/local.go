@@ -158,6 +158,9 @@ func (r *runner) run(ctx context.Context, project *dig.Project) (*Report, error)
 	}
 	r.console.Info("starting a new session: project %s, workflow %s, session time %s",
 		projectName, r.workflow.Name, r.session.Format("2006-01-02T15:04:05-07:00"))
+	if o.Watcher != nil {
+		o.Watcher.Start(r.workflow.Tree)
+	}
 	_, err = e.StartAttempt(ctx, engine.StartRequest{
 		Project: projectName, Workflow: r.workflow.Name, Session: r.session, Params: o.Params,
 	})
@@ -182,7 +185,7 @@ func (r *runner) engineOptions(evaluator *expr.Evaluator, workspace *directory) 
 	if slots == 0 {
 		slots = DefaultSlots
 	}
-	l := &logs{stdout: o.Stdout}
+	l := &logs{stdout: o.Stdout, watcher: o.Watcher}
 	if o.TaskLog != "" {
 		l.dir = filepath.Join(o.TaskLog, logDir(r.workflow.Name, r.session, o.Now()))
 	}

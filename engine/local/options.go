@@ -70,6 +70,9 @@ type Options struct {
 	// it if it is a file.
 	Stdout  io.Writer
 	Console *Console
+	// Watcher shows the run, and takes what tasks print instead of Stdout; nil
+	// for none.
+	Watcher Watcher
 	// Deliver sends an alert; Run waits for it. Nil drops alerts.
 	Deliver func(ctx context.Context, d *flow.Deliver) engine.Delivery
 	// Grace lies between SIGTERM and SIGKILL when a run is interrupted; 0 means

@@ -18,14 +18,15 @@ import (
 // directory a compressed file for each execution too. It implements
 // engine.Logs.
 type logs struct {
-	stdout io.Writer
-	mu     sync.Mutex // held while stdout is written to
-	dir    string     // of the attempt; empty for none
+	stdout  io.Writer
+	watcher Watcher    // takes what is printed instead of stdout; nil for none
+	mu      sync.Mutex // held while stdout is written to
+	dir     string     // of the attempt; empty for none
 }
 
 // Begin returns the log of an execution. Its file begins with its first byte.
-func (l *logs) Begin(_, _ uint64, _ int, fullName string, at time.Time) engine.TaskLog {
-	return &taskLog{logs: l, fullName: fullName, at: at}
+func (l *logs) Begin(_, task uint64, _ int, fullName string, at time.Time) engine.TaskLog {
+	return &taskLog{logs: l, task: task, fullName: fullName, at: at}
 }
 
 // Pack does nothing: the logs stay files.
@@ -33,6 +34,7 @@ func (l *logs) Pack(uint64) error { return nil }
 
 type taskLog struct {
 	logs     *logs
+	task     uint64
 	fullName string
 	at       time.Time
 
@@ -43,7 +45,7 @@ type taskLog struct {
 // File gives standard output itself where that is a file and nothing else keeps
 // what is printed.
 func (t *taskLog) File() (*os.File, error) {
-	if f, ok := t.logs.stdout.(*os.File); ok && t.logs.dir == "" {
+	if f, ok := t.logs.stdout.(*os.File); ok && t.logs.dir == "" && t.logs.watcher == nil {
 		return f, nil
 	}
 	return nil, errors.ErrUnsupported
@@ -52,6 +54,10 @@ func (t *taskLog) File() (*os.File, error) {
 func (t *taskLog) Write(p []byte) (int, error) {
 	if err := t.keep(p); err != nil {
 		return 0, err
+	}
+	if t.logs.watcher != nil {
+		t.logs.watcher.Output(t.task, t.fullName, p)
+		return len(p), nil
 	}
 	t.logs.mu.Lock()
 	defer t.logs.mu.Unlock()
