@@ -99,6 +99,7 @@ func TestAttemptOverHTTP(t *testing.T) {
 // A state that was saved in a snapshot comes back from it.
 func TestRestartFromASnapshot(t *testing.T) {
 	r := newRig(t)
+	r.config.Drain = Duration(time.Millisecond)
 	r.start()
 	r.push("two", map[string]string{"w.dig": daily("04:00:00"), "slow.dig": "+a: {sh>: sleep 600}\n"})
 	r.run("w")
@@ -110,7 +111,6 @@ func TestRestartFromASnapshot(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	r.config.Drain = Duration(time.Millisecond)
 	r.stop()
 	r.start()
 	r.wantSchedules("flows/w")
