@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-	"gopkg.in/yaml.v3"
 
 	"gitdag/engine/local"
 )
@@ -215,29 +214,17 @@ func (in *secretInput) read(file string) (string, error) {
 	return string(text), nil
 }
 
-// takeAll reads a mapping of keys. The text of a value counts as it is written:
-// 0123 is no number.
+// takeAll reads a mapping of keys.
 func (in *secretInput) takeAll(file, text string) error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+	list, err := local.ParseSecrets([]byte(text))
+	if err != nil {
 		return fmt.Errorf("read secrets from %s: %w", file, err)
 	}
-	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return fmt.Errorf("read secrets from %s: it must be a mapping of keys to values", file)
-	}
-	list := doc.Content[0].Content
-	for i := 0; i < len(list); i += 2 {
-		key, value := list[i], list[i+1]
-		if value.Kind == yaml.AliasNode {
-			value = value.Alias
-		}
-		if value.Kind != yaml.ScalarNode || value.Tag == "!!null" {
-			return fmt.Errorf("read secrets from %s: line %d: the value of %s must be a text", file, key.Line, key.Value)
-		}
-		if err := in.check(key.Value); err != nil {
+	for _, s := range list {
+		if err := in.check(s.Key); err != nil {
 			return err
 		}
-		if err := in.put(key.Value, value.Value); err != nil {
+		if err := in.put(s.Key, s.Value); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"gopkg.in/yaml.v3"
+
 	"gitdag/engine/operator"
 )
 
@@ -25,6 +27,34 @@ var secretKey = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Z
 
 // IsSecretKey tells whether a text may be the key of a secret.
 func IsSecretKey(text string) bool { return len(text) <= 255 && secretKey.MatchString(text) }
+
+// Secret is a key with its value.
+type Secret struct{ Key, Value string }
+
+// ParseSecrets reads a mapping of keys to values, YAML or JSON, in its order.
+// The text of a value counts as it is written: 0123 is no number. Keys are not
+// checked, and may come twice.
+func ParseSecrets(text []byte) ([]Secret, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, err
+	}
+	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, errors.New("it must be a mapping of keys to values")
+	}
+	var list []Secret
+	for nodes := doc.Content[0].Content; len(nodes) > 0; nodes = nodes[2:] {
+		key, value := nodes[0], nodes[1]
+		if value.Kind == yaml.AliasNode {
+			value = value.Alias
+		}
+		if value.Kind != yaml.ScalarNode || value.Tag == "!!null" {
+			return nil, fmt.Errorf("line %d: the value of %s must be a text", key.Line, key.Value)
+		}
+		list = append(list, Secret{key.Value, value.Value})
+	}
+	return list, nil
+}
 
 // Secret implements [operator.Secrets].
 func (s Secrets) Secret(_ context.Context, key string) (string, error) {
