@@ -246,6 +246,9 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	}
 	a.engine = engine.New(o)
 	a.syncs.make = func(c *Config) (*gitsync.Syncer, error) { return a.newSyncer(c, operators) }
+	a.syncs.forget = func(ctx context.Context, configured []Repo) error {
+		return target{a.engine, a.store.history}.forget(ctx, configured, a.log)
+	}
 	a.source = &a.syncs
 	if a.options.Directory != nil {
 		a.source = newDirectory(a, operators)

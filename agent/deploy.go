@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 
 	"gitdag/agent/history"
 	"gitdag/engine"
@@ -105,6 +107,27 @@ func (t target) Deploy(ctx context.Context, d gitsync.Deployment) error {
 		e.Rejected = append(e.Rejected, rejection)
 	}
 	return t.engine.Deploy(ctx, e)
+}
+
+// forget removes what is live of repositories that are not configured any more.
+// Their attempts go on to their end.
+func (t target) forget(ctx context.Context, configured []Repo, log *slog.Logger) error {
+	var gone []string
+	t.engine.View(func(s *flow.State) {
+		for _, p := range s.Projects() {
+			named := func(r Repo) bool { return r.Name == p.Repo }
+			if !slices.ContainsFunc(configured, named) && !slices.Contains(gone, p.Repo) {
+				gone = append(gone, p.Repo)
+			}
+		}
+	})
+	for _, repo := range gone {
+		log.Warn("the repository is no longer configured: its projects and schedules are removed", "repo", repo)
+		if err := t.engine.Deploy(ctx, &engine.Deployment{Repo: repo}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Report has an event told.

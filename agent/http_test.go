@@ -124,7 +124,7 @@ func TestRestartFromASnapshot(t *testing.T) {
 
 // A repository that is added to the configuration is followed from the next
 // reload on.
-func TestReloadAddsARepository(t *testing.T) {
+func TestReloadAddsAndRemovesARepository(t *testing.T) {
 	r := newRig(t)
 	other := agenttest.NewRepo(t, "others")
 	commit := other.Push("first", map[string]string{"own/w.dig": daily("06:00:00")})
@@ -137,6 +137,11 @@ func TestReloadAddsARepository(t *testing.T) {
 	}
 	r.live(commit)
 	r.wantSchedules("flows/w", "own/w")
+	changed.Repos = changed.Repos[1:]
+	if err := r.agent.Reload(context.Background(), changed); err != nil {
+		t.Fatal(err)
+	}
+	r.wantSchedules("own/w")
 }
 
 // Housekeeping removes what is too old, and nothing that is needed.

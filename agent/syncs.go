@@ -30,6 +30,8 @@ type source interface {
 // while the agent runs.
 type syncs struct {
 	make func(c *Config) (*gitsync.Syncer, error)
+	// forget removes what is live of all other repositories.
+	forget func(ctx context.Context, configured []Repo) error
 
 	mu      sync.Mutex
 	current *gitsync.Syncer
@@ -45,6 +47,9 @@ func (s *syncs) start(c *Config) (err error) {
 }
 
 func (s *syncs) begin(ctx context.Context) error {
+	if err := s.forget(ctx, s.repos); err != nil {
+		return err
+	}
 	s.get().Start(ctx)
 	return nil
 }
@@ -68,9 +73,10 @@ func (s *syncs) replace(ctx context.Context, c *Config) error {
 		return err
 	}
 	s.current.Stop()
+	err = s.forget(ctx, c.Repos)
 	s.current, s.repos = next, c.Repos
 	next.Start(ctx)
-	return nil
+	return err
 }
 
 func sameRepo(a, b Repo) bool {
