@@ -307,27 +307,39 @@ func escapeLength(text string) int {
 		return 0
 	}
 	switch text[1] {
-	case '[': // parameters, then a letter
-		for i := 2; i < len(text); i++ {
-			if text[i] >= 0x40 && text[i] <= 0x7e {
-				return i + 1
-			}
-		}
-		return len(text)
-	case ']', 'P', '_', '^': // a text up to BEL or ESC \
-		for i := 2; i < len(text); i++ {
-			if text[i] == 0x07 {
-				return i + 1
-			}
-			if text[i] == 0x1b && i+1 < len(text) && text[i+1] == '\\' {
-				return i + 2
-			}
-		}
-		return len(text)
+	case '[':
+		return parametersLength(text)
+	case ']', 'P', '_', '^':
+		return stringLength(text)
 	}
 	n := 1
 	for n < len(text)-1 && text[n] >= 0x20 && text[n] < 0x30 { // as in ESC ( B
 		n++
 	}
 	return n + 1
+}
+
+// parametersLength is the length of a sequence of parameters that ends with a
+// letter.
+func parametersLength(text string) int {
+	for i := 2; i < len(text); i++ {
+		if text[i] >= 0x40 && text[i] <= 0x7e {
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// stringLength is the length of a sequence with a text in it, which ends with
+// BEL or ESC \.
+func stringLength(text string) int {
+	for i := 2; i < len(text); i++ {
+		if text[i] == 0x07 {
+			return i + 1
+		}
+		if text[i] == 0x1b && i+1 < len(text) && text[i+1] == '\\' {
+			return i + 2
+		}
+	}
+	return len(text)
 }
