@@ -301,44 +301,29 @@ func printable(line string) string {
 }
 
 // escapeLength is the length of the control sequence at the beginning of a
-// text; 0 if there is none.
+// text; 0 if there is none. One without an end goes on to the end of the text.
 func escapeLength(text string) int {
 	if len(text) < 2 || text[0] != 0x1b {
 		return 0
 	}
+	body := text[2:]
 	switch text[1] {
-	case '[':
-		return parametersLength(text)
-	case ']', 'P', '_', '^':
-		return stringLength(text)
+	case '[': // parameters, then a letter
+		return 2 + through(body, func(i int) bool { return body[i] >= 0x40 && body[i] <= 0x7e })
+	case ']', 'P', '_', '^': // a text up to BEL or ESC \
+		return 2 + through(body, func(i int) bool {
+			return body[i] == 0x07 || body[i] == '\\' && i > 0 && body[i-1] == 0x1b
+		})
 	}
-	n := 1
-	for n < len(text)-1 && text[n] >= 0x20 && text[n] < 0x30 { // as in ESC ( B
-		n++
-	}
-	return n + 1
+	body = text[1:] // marks, then a letter, as in ESC ( B
+	return 1 + through(body, func(i int) bool { return body[i] < 0x20 || body[i] >= 0x30 })
 }
 
-// parametersLength is the length of a sequence of parameters that ends with a
-// letter.
-func parametersLength(text string) int {
-	for i := 2; i < len(text); i++ {
-		if text[i] >= 0x40 && text[i] <= 0x7e {
+// through is the length of a text up to and with the first byte that ends it.
+func through(text string, ends func(i int) bool) int {
+	for i := range len(text) {
+		if ends(i) {
 			return i + 1
-		}
-	}
-	return len(text)
-}
-
-// stringLength is the length of a sequence with a text in it, which ends with
-// BEL or ESC \.
-func stringLength(text string) int {
-	for i := 2; i < len(text); i++ {
-		if text[i] == 0x07 {
-			return i + 1
-		}
-		if text[i] == 0x1b && i+1 < len(text) && text[i+1] == '\\' {
-			return i + 2
 		}
 	}
 	return len(text)
