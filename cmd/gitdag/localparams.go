@@ -70,26 +70,37 @@ func (c *cli) getenv(name string) string {
 	return ""
 }
 
-// configDirs are the directories of configuration and secrets, ours first. The
-// home directory is the account's, not $HOME (language.md 5.8).
+// configDirs are the directories of configuration and secrets, ours first.
 func (c *cli) configDirs() []string {
 	dirs := make([]string, 0, 2)
 	for _, name := range []string{"gitdag", "digdag"} {
 		if dir := c.getenv(strings.ToUpper(name) + "_CONFIG_HOME"); dir != "" {
 			dirs = append(dirs, dir)
-			continue
+		} else if base := c.configBase(name); base != "" {
+			dirs = append(dirs, filepath.Join(base, name))
 		}
-		base := c.getenv("XDG_CONFIG_HOME")
-		if base == "" {
-			account, err := user.Current()
-			if err != nil {
-				continue
-			}
-			base = filepath.Join(account.HomeDir, ".config")
-		}
-		dirs = append(dirs, filepath.Join(base, name))
 	}
 	return dirs
+}
+
+// configBase is where a program's configuration lies. Digdag's home directory
+// is the account's, not $HOME (language.md 5.8).
+func (c *cli) configBase(program string) string {
+	if base := c.getenv("XDG_CONFIG_HOME"); base != "" {
+		return base
+	}
+	home := ""
+	if program == "gitdag" {
+		home = c.getenv("HOME")
+	}
+	if home == "" {
+		account, err := user.Current()
+		if err != nil {
+			return ""
+		}
+		home = account.HomeDir
+	}
+	return filepath.Join(home, ".config")
 }
 
 // loadConfig reads the configuration, from low to high: the default files, the
