@@ -20,8 +20,12 @@ func fromDir(ctx context.Context, t *Task, file string) (dir, relative string, e
 }
 
 // runProgram runs a program of the task to its end, with the task's log for its
-// output, and returns its exit status.
+// output, and returns its exit status. What is meant for a container never runs
+// on the host instead (O7).
 func runProgram(ctx context.Context, t *Task, c command.Command) (int, error) {
+	if v, ok := t.Config.Lookup("docker"); ok && v != nil {
+		return 0, &Error{Message: "docker: this task wants a container, and there is nothing to run one with", Kind: "config"}
+	}
 	c.Output = t.Log
 	exit, err := t.Commands.Run(ctx, c)
 	return exit.Code, err
