@@ -168,6 +168,7 @@ func TestArchivedAttempts(t *testing.T) {
 	r.scene("archived-logs",
 		"GET /api/logs/2/files",
 		"GET /api/logs/2/files?task=%2Bfails%2Bfine",
+		"GET /api/logs/2/files?task=%2Bfails%2Bf", // a plain prefix (Q22)
 		"GET /api/logs/2/files?task=%2Bghost&direct_download=false",
 	)
 }
