@@ -36,7 +36,7 @@ func TestTasksGetAnAllowedEnvironment(t *testing.T) {
 }
 
 // Tasks run in a workspace of their attempt: they share it among themselves,
-// and neither the checkout nor another attempt sees what they write.
+// and neither the checkout nor another attempt sees what they write (O32).
 func TestTasksRunInAWorkspace(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	r := newRig(t)
@@ -107,7 +107,7 @@ func TestAttemptsPinTheirCommit(t *testing.T) {
 }
 
 // A killed attempt's processes are ended, and a lease that is over takes no
-// result any more.
+// result any more (Q19).
 func TestKillAndLateResults(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	r := newRig(t)

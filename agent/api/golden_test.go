@@ -68,6 +68,7 @@ func (r *rig) scene(name string, requests ...string) {
 	}
 }
 
+// Workflows have ids in the order of their names (Q38), times are truncated in each mode (Q10), and schedules come in pages (Q12).
 func TestProjectsWorkflowsAndSchedules(t *testing.T) {
 	r := newRig(t)
 	tree, buoy := r.definition("harbour", "tree"), r.definition("harbour", "buoy")
@@ -144,6 +145,7 @@ func truncations(buoy, hand uint64) []string {
 		"GET /api/workflows/99/truncated_session_time?session_time=2031-04-05T11:22:33Z")
 }
 
+// Logs are there without any setting (Q27).
 func TestArchivedAttempts(t *testing.T) {
 	r := newRig(t)
 	r.run("tree", 5, "")
@@ -173,6 +175,7 @@ func TestArchivedAttempts(t *testing.T) {
 	)
 }
 
+// What is not there yet is null (Q13); a kill is answered with the new state (Q7); what is queued is running too (Q21).
 func TestLiveAttempts(t *testing.T) {
 	r := newRig(t)
 	r.waiting(5, "")

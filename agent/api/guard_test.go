@@ -71,6 +71,7 @@ func ask(h http.Handler, method, target string, headers ...string) *httptest.Res
 
 // Each route is asked by each method without a token, with a wrong one and with
 // the right one. Only the open ones answer without.
+// All others are challenged (Q1), be the header absent or malformed (Q37).
 func TestToken(t *testing.T) {
 	h := newServer(fmt.Errorf("attempt 1: %w", ErrNotFound), io.Discard, "s3cret")
 	open := map[string]bool{

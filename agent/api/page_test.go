@@ -111,7 +111,7 @@ func (r *rig) check(w *world) {
 			want   []shown
 			page   func(string) ([]shown, api.ID)
 		}{
-			{"/api/attempts?include_retried=true", w.all(""), r.attemptsPage},
+			{"/api/attempts?include_retried=1", w.all(""), r.attemptsPage},
 			{"/api/attempts?include_retried=yes&project=harbour&workflow=waits", w.all("waits"), r.attemptsPage},
 			{"/api/attempts", w.newest(""), r.attemptsPage},
 			{"/api/attempts?project=harbour", w.newest(""), r.attemptsPage},
@@ -132,6 +132,7 @@ func (r *rig) check(w *world) {
 
 // Lists join live and archived attempts; either kind may be the newest of its
 // session.
+// Flags may be true, yes or 1 (Q4).
 func TestListsJoinLiveAndArchived(t *testing.T) {
 	r := newRig(t)
 	w := &world{}
@@ -201,7 +202,7 @@ func (r *rig) killed(day int, retry string) uint64 {
 	return id
 }
 
-// A log can be read while it is written, from where the reader has got to.
+// A log can be read while it is written, from where the reader has got to (Q23).
 func TestLogOfARunningTask(t *testing.T) {
 	r := newRig(t)
 	id := r.start("slow", 5, "")

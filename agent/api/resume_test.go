@@ -42,6 +42,7 @@ func (r *rig) ran(attempt api.ID) string {
 
 // What succeeded is taken over: it is a success that never started. An attempt
 // that fails again tells of it, and runs its `_error` again (Q31).
+// Clients may send a key twice (Q34).
 func TestResumedAttempts(t *testing.T) {
 	r := newRig(t)
 	failed := r.run("fails", 5, "")

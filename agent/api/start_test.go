@@ -9,6 +9,7 @@ import (
 	"gitdag/agent/api"
 )
 
+// Parts of a second are dropped (Q29).
 func TestStartReadsWhatClientsSend(t *testing.T) {
 	r := newRig(t)
 	hand := r.definition("harbour", "hand")

@@ -28,6 +28,7 @@ func wantError(t *testing.T, answer *httptest.ResponseRecorder, status int) {
 	}
 }
 
+// Whatever is wrong with a request is told in JSON, as 400 where a value is bad (Q2, Q37).
 func TestErrors(t *testing.T) {
 	r := newRig(t)
 	r.run("hand", 5, "")

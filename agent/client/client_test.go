@@ -293,6 +293,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// All schedules are listed, however many pages they fill (Q12).
 func TestSchedulesPageOn(t *testing.T) {
 	page := func(from, n int) func(http.ResponseWriter) {
 		list := make([]string, n)

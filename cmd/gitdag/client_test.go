@@ -133,6 +133,7 @@ const (
 )
 
 // The newest attempt is at the bottom of the screen.
+// The size of a page is sent to the agent (Q14).
 func TestAttempts(t *testing.T) {
 	a := newFakeAgent(t, "GET /api/attempts", `{"attempts":[`+aLiveAttempt+`,`+anAttempt+`]}`)
 	a.want(a.gitdag("attempts", "-i", "9999", "-s", "2"), outcome{0, `Session attempts:

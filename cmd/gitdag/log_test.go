@@ -54,7 +54,7 @@ func TestLogOfNothing(t *testing.T) {
 }
 
 // Following prints what has come, keeps the lines of two logs whole, and looks
-// once more when the attempt is over.
+// once more when the attempt is over (Q35).
 func TestLogFollows(t *testing.T) {
 	a := newFakeAgent(t,
 		"GET /api/attempts/9", stillRunning, "GET /api/attempts/9", stillRunning, "GET /api/attempts/9", isOver,

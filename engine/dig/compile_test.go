@@ -194,6 +194,7 @@ func TestLongestName(t *testing.T) {
 	}
 }
 
+// Of the characters that a name must not have only the first is looked at (Q26).
 func TestCheckName(t *testing.T) {
 	for name, want := range map[string]string{
 		"a": "", "A-b_c.d": "", "a:b": "", "日本": "",

@@ -445,6 +445,7 @@ func TestWhatTheLogTells(t *testing.T) {
 }
 
 // Alerts are delivered before a run ends, however often that is tried.
+// What cannot be delivered changes no attempt (O27).
 func TestRunWaitsForItsAlerts(t *testing.T) {
 	b := newBench(t, map[string]string{"w.dig": "+n: {notify>: hello}\n+f: {fail>: boom}\n"})
 	var mu sync.Mutex

@@ -98,6 +98,7 @@ func zone(t testing.TB, name string) *time.Location {
 	return loc
 }
 
+// Sessions are named by midnight or the full hour (L41), and the tick before one is the true one (L47).
 func TestConformanceTicks(t *testing.T) {
 	cases := readConformance(t).Cases
 	if len(cases) != 894 {

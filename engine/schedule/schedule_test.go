@@ -25,6 +25,7 @@ func instant(t testing.TB, text string) time.Time {
 }
 
 // The table of the clock changes of 2016 in Los Angeles.
+// A repeated hour has one tick of an hourly pattern (L44).
 func TestClockChanges(t *testing.T) {
 	tests := []struct {
 		cron, from string

@@ -146,6 +146,7 @@ func equal(t testing.TB, what string, got, want any) {
 	}
 }
 
+// Each execution has a log of its own (Q24).
 func TestALogIsListedWithItsFirstByte(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, tasklog.Options{})
