@@ -302,37 +302,37 @@ func TestBounds(t *testing.T) {
 	e := expr.New(expr.Options{TimeLimit: 300 * time.Millisecond})
 	defer e.Close()
 	vars := params.Of("text", strings.Repeat("a", 1<<20))
-	for code, want := range map[string]string{
-		`(function(){ while (true) {} })()`:                                `takes longer than 300ms`,
-		`(function f(){ return f() })()`:                                   `Maximum call stack size exceeded`,
-		`(function(){ var s = 'x'; while (true) s += s })()`:               `RangeError`,
-		`(function(){ try { while (true) {} } catch (e) { return 1 } })()`: `takes longer`,
-		`new Array(1e9).join('x')`:                                         `too long`,
-		`new Array(1e9)`:                                                   `too long`,
-		`[].concat(new Array(1e9))`:                                        `too long`,
-		`JSON.stringify({x: new Array(1e9)})`:                              `too long`,
-		`[].slice.call({length: 4e9})`:                                     `too long`,
-		`Math.max.apply(null, {length: 4e9})`:                              `too long`,
-		`text.replace(/a/g, text)`:                                         `too long`,
-		`text.replace(/a/g, "$'")`:                                         `too long`,
-		`text.replaceAll('a', text)`:                                       `too long`,
-		`[text, text, text, text, text, text].join()`:                      `too long`,
-		`(text + text + text + text + text + 'b').split('')`:               `too long`,
-		`JSON.parse(new Array(5000).join('['))`:                            `nested too deeply`,
-		`(function(){ var o = {}; for (var i = 0; i < 5000; i++) o = {o: o}; return o })()`:   `nested too deeply`,
-		`(function(){ var o = []; for (var i = 0; i < 3000; i++) o = [o]; return '' + o })()`: `RangeError`,
-		`eval(new Array(5000).join('('))`:                         `nested more than`,
-		`Function(new Array(5000).join('('))`:                     `nested more than`,
-		`/(a+)+b\1/.test('a')`:                                    `may never end`,
-		`new RegExp('(?=x)(a|b)*')`:                               `may never end`,
-		`'a'.match('(?=x)(a|b)*')`:                                `may never end`,
-		`'a'.replaceAll('(?=x)(a?){2,}', '')`:                     `may never end`,
-		strings.Repeat("(", 300) + "1" + strings.Repeat(")", 300): `nested more than`,
-		strings.Repeat("1+", 40000) + "1":                         `longer than 64 KiB`,
+	for _, c := range []struct{ code, want string }{
+		{`(function(){ while (true) {} })()`, `takes longer than 300ms`},
+		{`(function f(){ return f() })()`, `Maximum call stack size exceeded`},
+		{`(function(){ var s = 'x'; while (true) s += s })()`, `RangeError`},
+		{`(function(){ try { while (true) {} } catch (e) { return 1 } })()`, `takes longer`},
+		{`new Array(1e9).join('x')`, `too long`},
+		{`new Array(1e9)`, `too long`},
+		{`[].concat(new Array(1e9))`, `too long`},
+		{`JSON.stringify({x: new Array(1e9)})`, `too long`},
+		{`[].slice.call({length: 4e9})`, `too long`},
+		{`Math.max.apply(null, {length: 4e9})`, `too long`},
+		{`text.replace(/a/g, text)`, `too long`},
+		{`text.replace(/a/g, "$'")`, `too long`},
+		{`text.replaceAll('a', text)`, `too long`},
+		{`[text, text, text, text, text, text].join()`, `too long`},
+		{`(text + text + text + text + text + 'b').split('')`, `too long`},
+		{`JSON.parse(new Array(5000).join('['))`, `nested too deeply`},
+		{`(function(){ var o = {}; for (var i = 0; i < 5000; i++) o = {o: o}; return o })()`, `nested too deeply`},
+		{`(function(){ var o = []; for (var i = 0; i < 3000; i++) o = [o]; return '' + o })()`, `RangeError`},
+		{`eval(new Array(5000).join('('))`, `nested more than`},
+		{`Function(new Array(5000).join('('))`, `nested more than`},
+		{`/(a+)+b\1/.test('a')`, `may never end`},
+		{`new RegExp('(?=x)(a|b)*')`, `may never end`},
+		{`'a'.match('(?=x)(a|b)*')`, `may never end`},
+		{`'a'.replaceAll('(?=x)(a?){2,}', '')`, `may never end`},
+		{strings.Repeat("(", 300) + "1" + strings.Repeat(")", 300), `nested more than`},
+		{strings.Repeat("1+", 40000) + "1", `longer than 64 KiB`},
 	} {
-		got, err := e.Text(context.Background(), "${"+code+"}", vars, time.UTC)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.60s: got %.20s, %v, want %s", code, got, err, want)
+		got, err := e.Text(context.Background(), "${"+c.code+"}", vars, time.UTC)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.60s: got %.20s, %v, want %s", c.code, got, err, c.want)
 		}
 	}
 	if _, err := e.Text(context.Background(), strings.Repeat("${text}", 17), vars, time.UTC); err == nil || !strings.Contains(err.Error(), "larger than 16 MiB") {
