@@ -355,10 +355,16 @@ func (t *Task) generated() bool {
 	return t.Node().Parent < t.block.from && t.block.Kind != RoundBlock
 }
 
-// advance extends what the children see to all those before ordinal g.
+// advance extends what the children see to all those before ordinal g. Where
+// tasks were taken over from another attempt, of another revision perhaps, a
+// later gate may have opened first; what the earlier ones let in is added then.
 func (t *Task) advance(g int32) {
 	b, m := t.kids(), t.ownMore()
-	for _, k := range t.Node().kids[m.taken:g] {
+	from := m.taken
+	if g < m.taken {
+		m.seen, from, g = params.Stores{}, 0, m.taken
+	}
+	for _, k := range t.Node().kids[from:g] {
 		m.seen = m.seen.Append(b.at(k).contrib())
 	}
 	m.taken = g

@@ -173,30 +173,40 @@ func (t *rowTree) collect(row *Row, below *params.List) {
 }
 
 // resume marks the tasks of a block that the attempt takes over from another.
-// A retry round does everything anew.
+// A group is taken over if all that is in it now is: a task that a later
+// revision has added runs. A retry round does everything anew.
 func (a *Attempt) resume(b *Block) {
 	if a.restoring || a.Resume.Map.Len() == 0 || b.Kind == RoundBlock {
 		return
 	}
 	names := make([]string, len(b.tasks))
-	for i := range b.tasks {
-		t := &b.tasks[i]
-		if i == 0 {
-			names[i] = t.FullName()
-		} else {
-			names[i] = names[t.Node().Parent-b.from] + t.Node().Name
-		}
-		if v, ok := a.Resume.Map.Lookup(names[i]); ok && t.Parent() != nil {
-			taken, _ := v.(*params.Map)
-			t.state = Success
-			t.takeOver(taken)
-		}
+	names[0] = b.tasks[0].FullName()
+	for i := 1; i < len(b.tasks); i++ {
+		n := b.tasks[i].Node()
+		names[i] = names[n.Parent-b.from] + n.Name
 	}
 	for i := len(b.tasks) - 1; i >= 0; i-- {
-		if b.tasks[i].state == Success {
-			b.tasks[i].rebuildUp(nil)
+		t := &b.tasks[i]
+		v, ok := a.Resume.Map.Lookup(names[i])
+		if !ok || t.Parent() == nil || !t.kidsSucceeded() {
+			continue
+		}
+		taken, _ := v.(*params.Map)
+		t.state = Success
+		t.takeOver(taken)
+		t.rebuildUp(nil)
+	}
+}
+
+// kidsSucceeded tells whether all children that the author wrote have.
+func (t *Task) kidsSucceeded() bool {
+	b := t.kids()
+	for _, k := range t.Node().kids {
+		if b.at(k).state != Success {
+			return false
 		}
 	}
+	return true
 }
 
 // takeOver gives a task the result that it had in another attempt.

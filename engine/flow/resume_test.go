@@ -47,6 +47,7 @@ type resumeRun struct {
 	began   []string
 	seen    map[string]string // parameters by task
 	fail    map[string]bool
+	stores  map[string]*params.Map
 	objects *memObjects
 }
 
@@ -72,6 +73,7 @@ func (r *resumeRun) answer(d *Dispatch) {
 		return
 	}
 	in := &TaskSucceeded{Lease: d.Lease}
+	in.Result.Store.Map = r.stores[d.FullName]
 	switch d.FullName {
 	case "+w+a":
 		in.Result.Store.Map = params.Of("p", 1)
@@ -243,5 +245,49 @@ func TestResumeTakesTheLatestOfAName(t *testing.T) {
 		if diff := cmp.Diff(want, got, values()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", mode, diff)
 		}
+	}
+}
+
+// A later revision may have added a task to a group that succeeded.
+func TestResumeRunsWhatWasAdded(t *testing.T) {
+	r := newResumeRun(t)
+	r.fail["+w+b"] = true
+	set, err := ResumeFailed(r.start(r.objects.keep(t, resumeTree(t)), "", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	grown := &Tree{Nodes: append(slices.Clone(resumeTree(t).Nodes[:6]), Node{Name: "+z", Parent: 3}, Node{Name: "+b"})}
+	if err := grown.Link(); err != nil {
+		t.Fatal(err)
+	}
+	r.fail["+w+b"] = false
+	again := r.start(r.objects.keep(t, grown), "again", set)
+	if got, want := fmt.Sprint(r.began), "[+w+g+z +w+b]"; got != want || !again.Succeeded {
+		t.Errorf("the attempt ran %s and succeeded %v, want %s and true", got, again.Succeeded, want)
+	}
+}
+
+// A task that was added in front runs beside what had waited for its turn, and
+// what comes after sees what both have stored.
+func TestResumeRunsWhatWasAddedInFront(t *testing.T) {
+	r := newResumeRun(t)
+	r.fail["+w+g+y"] = true
+	set, err := ResumeFailed(r.start(r.objects.keep(t, resumeTree(t)), "", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := resumeTree(t).Nodes
+	grown := &Tree{Nodes: []Node{old[0], {Name: "+new"}, old[1], old[2], {Name: "+g", Group: true}, {Name: "+x", Parent: 4}, {Name: "+y", Parent: 4}, {Name: "+b"}}}
+	if err := grown.Link(); err != nil {
+		t.Fatal(err)
+	}
+	delete(r.fail, "+w+g+y")
+	r.stores = map[string]*params.Map{"+w+new": params.Of("n", 4)}
+	again := r.start(r.objects.keep(t, grown), "again", set)
+	if got, want := fmt.Sprint(r.began), "[+w+new +w+g+y +w+b]"; got != want || !again.Succeeded {
+		t.Errorf("the attempt ran %s and succeeded %v, want %s and true", got, again.Succeeded, want)
+	}
+	if got, want := r.seen["+w+b"], `{"n":4,"p":1,"q":2,"r":3}`; got != want {
+		t.Errorf("+w+b sees %s, want %s", got, want)
 	}
 }
