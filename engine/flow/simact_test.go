@@ -187,7 +187,9 @@ func (w *world) answer() {
 // archive keeps of a finished attempt what later starts are to know.
 func (w *world) archive(id uint64) {
 	a := w.live.Attempt(id)
-	if a := w.live.Attempt(id); a != nil && !a.Succeeded && a.blocks[0].Tree.Root().Name == "+"+a.Workflow {
+	// With options that are evaluated anew, groups order their children in another
+	// way the second time: what is taken over stands in no order then.
+	if a := w.live.Attempt(id); a != nil && !a.Succeeded && !dynamic(a.blocks[0].Tree) && a.blocks[0].Tree.Root().Name == "+"+a.Workflow {
 		w.failed, w.failedTree = a.Record(), a.blocks[0].Tree
 	}
 	if err := w.step(&Archived{Attempt: id}); err != nil {
@@ -283,4 +285,14 @@ func (w *world) success(e *Dispatch) {
 		in.Check = w.objects.keep(w.t, w.tree("^check", 1))
 	}
 	_ = w.step(in)
+}
+
+// dynamic tells whether a group of the tree has options to be evaluated.
+func dynamic(t *Tree) bool {
+	for i := range t.Nodes {
+		if t.Nodes[i].Options != nil {
+			return true
+		}
+	}
+	return false
 }

@@ -90,13 +90,9 @@ func (st *step) openChildren(a *Attempt, t *Task) {
 		if order.On {
 			gate = gateFirst(gate, order)
 		}
-		if b.at(n.kids[gate]).gate > 0 {
-			if order.On {
-				return // so do all later batches wait
-			}
-			continue
-		}
-		if c := b.at(k); c.after == 0 {
+		// Later gates may be open where earlier ones are not: their members may
+		// have been taken over from another attempt.
+		if c := b.at(k); b.at(n.kids[gate]).gate == 0 && c.after == 0 {
 			st.open(a, c)
 		}
 	}
