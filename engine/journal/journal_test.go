@@ -569,14 +569,3 @@ func TestMissingFiles(t *testing.T) {
 		}
 	}
 }
-
-func TestMemory(t *testing.T) {
-	var m journal.Memory
-	last, err := m.Append(lines("a", "b"))
-	if err != nil || last != 2 || m.Last() != 2 || m.SnapshotDue() {
-		t.Errorf("got %d, %d, %v", last, m.Last(), err)
-	}
-	if err := errors.Join(m.Snapshot(2, nil), m.Close()); err != nil {
-		t.Errorf("got %v", err)
-	}
-}
