@@ -24,6 +24,9 @@ var (
 	// ErrUnavailable is for what cannot be taken now and may be asked again: the
 	// disk is full, or the agent is stopping.
 	ErrUnavailable = errors.New("not available now")
+	// ErrNoSecretStore is for a secret that cannot be kept, as there is no key to
+	// encrypt it with. What wraps it names the setting.
+	ErrNoSecretStore = errors.New("no key for secrets is configured")
 )
 
 // Invalid is the error for what can never be done as it is asked for, and says
@@ -34,6 +37,15 @@ func (e *Invalid) Error() string { return e.Reason.Error() }
 
 // Unwrap returns the reason.
 func (e *Invalid) Unwrap() error { return e.Reason }
+
+// Conflicting is the error for what what there is already does not allow, and
+// says why.
+type Conflicting struct{ Reason error }
+
+func (e *Conflicting) Error() string { return e.Reason.Error() }
+
+// Unwrap returns the reason.
+func (e *Conflicting) Unwrap() error { return e.Reason }
 
 // Start asks for a new attempt of a workflow definition. Params are templates.
 type Start struct {
@@ -78,6 +90,114 @@ type Control interface {
 	Start(ctx context.Context, s Start) (attempt uint64, err error)
 	Kill(ctx context.Context, attempt uint64) error
 }
+
+// Schedules changes the timers of workflows. What it returns is durable. The
+// error for a schedule that is unknown is [ErrNotFound], that for a time which
+// is past is [Conflicting].
+type Schedules interface {
+	Backfill(ctx context.Context, b Backfill) (Backfilled, error)
+	// Skip answers with the tick that comes next.
+	Skip(ctx context.Context, s Skip) (flow.TickFacts, error)
+	SetSchedule(ctx context.Context, s SetSchedule) error
+}
+
+// Backfill asks for attempts, of one retry name, of the ticks of a schedule
+// that are past: those at or after From, the first Count of them if that is
+// set.
+type Backfill struct {
+	Schedule uint64
+	From     time.Time
+	Name     string
+	Count    *int
+	DryRun   bool
+	// Params are templates.
+	Params *params.Map
+}
+
+// Backfilled are the session times of a backfill and their attempts, each 0
+// for a dry run.
+type Backfilled struct {
+	Sessions []time.Time
+	Attempts []uint64
+}
+
+// Skip moves a schedule on: to the first tick at or after To, or if that is
+// zero, Count ticks on from the first one at or after From. Run, if not zero,
+// is when that tick runs instead of at its own time.
+type Skip struct {
+	Schedule uint64
+	To       time.Time
+	From     time.Time
+	Count    int
+	Run      time.Time
+	DryRun   bool
+}
+
+// SetSchedule disables a schedule or enables it. SkipTo, where set, moves one
+// that is enabled on, as To of [Skip] does, in the same step.
+type SetSchedule struct {
+	Schedule uint64
+	Disabled bool
+	SkipTo   *time.Time
+}
+
+// Projects takes in what is pushed and gives it back. The error for a project
+// or a revision that is unknown is [ErrNotFound], that for an archive that is
+// no good is [Invalid], that for a name which is taken is [Conflicting].
+type Projects interface {
+	// Push returns once the revision is live and durable.
+	Push(ctx context.Context, p Push) error
+	Delete(ctx context.Context, project uint64) error
+	// Archive opens a revision as tar.gz; "" is the live one. The size is -1 if
+	// it is not known before the end.
+	Archive(ctx context.Context, project uint64, revision string) (body io.ReadCloser, size int64, err error)
+}
+
+// Push is a revision of a project to be. The archive is read to its end, and
+// fails before it exceeds the limit.
+type Push struct {
+	Project, Revision string
+	// ScheduleFrom is when new and changed schedules begin; zero for now.
+	ScheduleFrom time.Time
+	// Archive is a tar.gz.
+	Archive io.Reader
+	// UserInfo is a JSON object that tells who pushes.
+	UserInfo string
+}
+
+// Secrets are the secrets of projects. The error of Set is [ErrNoSecretStore]
+// where there is no key for them; then there are none, and Delete succeeds.
+type Secrets interface {
+	// Keys returns the keys in order.
+	Keys(project uint64) ([]string, error)
+	Set(project uint64, key, value string) error
+	// Delete also succeeds for a key that there is not.
+	Delete(project uint64, key string) error
+}
+
+// Authenticator tells who asks. An error is [Unauthorized], or
+// [ErrUnavailable] if it cannot tell at the moment. It takes a time that tells
+// nothing about what it compares with.
+type Authenticator interface {
+	Authenticate(r *http.Request) (Identity, error)
+}
+
+// Identity is who asks; the zero value where everybody may.
+type Identity struct {
+	Name string
+	// Admin tells that the administrator's routes are open, see [NewAdmin].
+	Admin bool
+}
+
+// Unauthorized is the error for credentials that are missing or wrong.
+type Unauthorized struct {
+	Message string
+	// Challenges are what the answer has as `WWW-Authenticate`, as in `Basic
+	// realm="gitdag"`.
+	Challenges []string
+}
+
+func (e *Unauthorized) Error() string { return e.Message }
 
 // Query selects a page of a list of attempts or sessions, newest first.
 type Query struct {
@@ -149,11 +269,25 @@ type Options struct {
 	Logs    Logs
 	// Repos is nil for a server that follows none.
 	Repos Repos
+	// Schedules, Projects and Secrets are nil where they cannot be changed.
+	Schedules Schedules
+	Projects  Projects
+	Secrets   Secrets
 	// Version is that of the agent.
 	Version string
+	// Floor is what is told of the versions of clients.
+	VersionFloor VersionFloor
+	// Auth tells who asks; nil lets everybody in.
+	Auth Authenticator
 	// Token is asked at each request for the token that it must bear: "" for
 	// none, as is nil.
 	Token func() string
+	// Headers are added to each answer below /api/.
+	Headers http.Header
+	// Pages bounds the pages of lists.
+	PageLimit PageLimit
+	// ArchiveLimit bounds the bytes of an archive that is pushed; 0 means 2 MiB.
+	ArchiveLimit int64
 	// Webhooks answers what is below /webhooks/; nil for nothing.
 	Webhooks http.Handler
 	// Log gets a line for each request that fails for a reason of ours.
@@ -162,18 +296,32 @@ type Options struct {
 	Now func() time.Time
 }
 
+// PageLimit bounds what a page may be asked to hold; 0 means 100.
+type PageLimit struct{ Sessions, Attempts int }
+
+// VersionFloor holds the versions of Digdag's clients below which one is told
+// to upgrade, or refused; "" for none.
+type VersionFloor struct{ Recommend, Require string }
+
 // server answers requests.
 type server struct {
 	Options
+	admin   bool
 	started time.Time
 	zones   sync.Map // of *time.Location by name
 }
 
-// New returns the handler of all routes.
-func New(o Options) http.Handler {
+// New returns the handler of all routes but those of [NewAdmin].
+func New(o Options) http.Handler { return build(o, false) }
+
+// NewAdmin returns the handler of all routes and of those below /api/admin/,
+// which only an administrator may ask.
+func NewAdmin(o Options) http.Handler { return build(o, true) }
+
+func build(o Options, admin bool) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &server{Options: o, started: o.Now()}
+	s := &server{Options: o, admin: admin, started: o.Now()}
 	return s.guard(s.router())
 }

@@ -132,6 +132,69 @@ type Schedule struct {
 	DisabledAt       Instant `json:"disabledAt"`
 }
 
+// ScheduleSummary is what a change of a schedule has led to.
+type ScheduleSummary struct {
+	Schedule
+	CreatedAt Instant `json:"createdAt"`
+	UpdatedAt Instant `json:"updatedAt"`
+}
+
+// SkipRequest moves a schedule on: to NextTime, which may be local to the
+// workflow's zone, or by Count ticks from FromTime. NextRunTime, if given, is
+// when the next tick runs.
+type SkipRequest struct {
+	FromTime    Instant `json:"fromTime"`
+	Count       *int    `json:"count"`
+	NextTime    *string `json:"nextTime"`
+	NextRunTime Instant `json:"nextRunTime"`
+	DryRun      bool    `json:"dryRun"`
+}
+
+// BackfillRequest asks for attempts of what a schedule had in the past.
+type BackfillRequest struct {
+	FromTime    Instant `json:"fromTime"`
+	AttemptName string  `json:"attemptName"`
+	Count       *int    `json:"count"`
+	DryRun      bool    `json:"dryRun"`
+}
+
+// BackfillResult holds the attempts of a backfill in the order in which they
+// run. Those of a dry run have the id 0.
+type BackfillResult struct {
+	ID       ID        `json:"id"`
+	Project  Named     `json:"project"`
+	Workflow Named     `json:"workflow"`
+	Attempts []Attempt `json:"attempts"`
+}
+
+// EnableRequest enables a schedule. With SkipSchedule it moves on to NextTime,
+// which may be local to the workflow's zone; now if that is absent.
+type EnableRequest struct {
+	SkipSchedule bool    `json:"skipSchedule"`
+	NextTime     *string `json:"nextTime"`
+}
+
+// Revision is what one push or commit made of a project. ID is for paging.
+type Revision struct {
+	ID          ID          `json:"id"`
+	Revision    string      `json:"revision"`
+	CreatedAt   Instant     `json:"createdAt"`
+	ArchiveType string      `json:"archiveType"`
+	ArchiveMD5  *string     `json:"archiveMd5"`
+	UserInfo    *params.Map `json:"userInfo"`
+}
+
+// Secret is the key of a secret; Project is absent in lists.
+type Secret struct {
+	Key     string `json:"key"`
+	Project *Named `json:"project,omitempty"`
+}
+
+// SecretRequest sets a secret.
+type SecretRequest struct {
+	Value string `json:"value"`
+}
+
 // Session is a workflow's run for one time, with its newest attempt.
 type Session struct {
 	ID          ID           `json:"id"`
