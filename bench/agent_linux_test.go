@@ -1,8 +1,12 @@
 package bench
 
 import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -24,11 +28,12 @@ type site struct {
 	starts  int
 }
 
-func newSite(b *testing.B, files map[string]string) *site {
+// newSite launches an agent, with more arguments, that has the files live.
+func newSite(b *testing.B, files map[string]string, args ...string) *site {
 	b.Helper()
 	s := &site{b: b, bin: agenttest.Build(b), repo: agenttest.NewRepo(b, "flows"), data: filepath.Join(b.TempDir(), "data")}
 	commit := s.repo.Push("bench", files)
-	s.launch()
+	s.launch(args...)
 	s.process.Await("commit is live.*" + commit)
 	return s
 }
@@ -50,25 +55,44 @@ func (s *site) start(workflow string) {
 	}
 }
 
-// run runs an attempt to its end and returns how long the journal says that
-// took.
+// run runs an attempt to its end, archive included, and returns how long it
+// took: what its archive file says from its creation to the end of its last task.
 func (s *site) run(workflow string) time.Duration {
 	s.b.Helper()
 	s.start(workflow)
 	s.process.Await(fmt.Sprintf(`msg="attempt ended".* attempt=%d success=true`, s.starts))
-	var begin, end int64
-	for _, e := range agenttest.Events(s.b, s.bin, s.data) {
-		switch {
-		case e.Kind == "started" && e.Facts.ID == uint64(s.starts):
-			begin = e.At
-		case e.Kind == "settled" && e.Attempt == uint64(s.starts):
-			end = e.At
+	var files []string
+	agenttest.Eventually(s.b, "the attempt is archived", func() bool {
+		var err error
+		if files, err = filepath.Glob(filepath.Join(s.data, "archive", "*", fmt.Sprintf("%d.jsonl.gz", s.starts))); err != nil {
+			s.b.Fatal(err)
 		}
-	}
-	return time.Duration(end-begin) * time.Millisecond
+		return len(files) > 0
+	}, s.process.Log)
+	return lifetime(s.b, files[0])
 }
 
-// size returns the bytes of the files below a part of the data directory.
+// lifetime reads from an archive file how long its attempt took.
+func lifetime(b *testing.B, file string) time.Duration {
+	b.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var head struct{ CreatedAt, FinishedAt time.Time }
+	if err := json.NewDecoder(z).Decode(&head); err != nil {
+		b.Fatal(err)
+	}
+	return head.FinishedAt.Sub(head.CreatedAt)
+}
+
+// size returns the bytes of the files below a part of the data directory, 0 if
+// there is none yet.
 func (s *site) size(part string) int64 {
 	s.b.Helper()
 	var n int64
@@ -77,10 +101,12 @@ func (s *site) size(part string) int64 {
 			return err
 		}
 		info, err := d.Info()
-		n += info.Size()
+		if err == nil {
+			n += info.Size()
+		}
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.b.Fatal(err)
 	}
 	return n

@@ -115,6 +115,15 @@ func once(b *testing.B, dir string, env []string, program string, args ...string
 	return took, float64(usage.Maxrss) / 1024
 }
 
+// runTo runs a program to its end with its output in a file.
+func runTo(out *os.File, dir, program string, args ...string) (time.Duration, error) {
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+	begin := time.Now()
+	err := cmd.Run()
+	return time.Since(begin), err
+}
+
 // median returns the middle one of n measurements.
 func median(n int, measure func() (time.Duration, float64)) (time.Duration, float64) {
 	var times []time.Duration
@@ -131,22 +140,22 @@ func median(n int, measure func() (time.Duration, float64)) (time.Duration, floa
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // writtenBy returns how many bytes a process has written, wherever to.
-func writtenBy(b *testing.B, pid int) int64 {
-	b.Helper()
+func writtenBy(t testing.TB, pid int) int64 {
+	t.Helper()
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/io")
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(data)) {
 		if value, ok := strings.CutPrefix(line, "wchar: "); ok {
 			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 			if err != nil {
-				b.Fatal(err)
+				t.Fatal(err)
 			}
 			return n
 		}
 	}
-	b.Fatal("no count of bytes")
+	t.Fatal("no count of bytes")
 	return 0
 }
 
