@@ -11,12 +11,15 @@ const (
 	newestRun     = `SELECT head FROM definition d CROSS JOIN attempt a ON a.id = d.last `
 	oneDefinition = newestRun + `WHERE d.id = ?`
 	ofRevision    = newestRun + `WHERE d.project = ? AND d.revision = ? ORDER BY d.id`
-	allRefs       = `SELECT DISTINCT ref FROM definition`
 
-	// retryable are attempts that did not succeed and were not repeated since.
-	retryable = `SELECT DISTINCT CAST(a.head AS TEXT) ->> '$.attempt.checkout'
-		FROM attempt a INDEXED BY attempt_failure CROSS JOIN session s ON s.id = a.session
-		WHERE a.succeeded = 0 AND s.last = a.id`
+	// These step from each text to the next one along its index: many
+	// definitions share an object, and many sessions a checkout.
+	allRefs = `WITH RECURSIVE step (text) AS (SELECT '' UNION ALL
+		SELECT (SELECT ref FROM definition WHERE ref > text ORDER BY ref LIMIT 1) FROM step WHERE text IS NOT NULL)
+		SELECT text FROM step WHERE text > ''`
+	retryable = `WITH RECURSIVE step (text) AS (SELECT '' UNION ALL
+		SELECT (SELECT checkout FROM session WHERE checkout > text ORDER BY checkout LIMIT 1) FROM step WHERE text IS NOT NULL)
+		SELECT text FROM step WHERE text > ''`
 )
 
 // Definition returns the newest attempt that ran a workflow definition.
@@ -48,11 +51,9 @@ func (h *History) Checkouts(ctx context.Context) ([]string, error) {
 func (h *History) texts(ctx context.Context, q string) ([]string, error) {
 	var list []string
 	err := h.index.read(ctx, q, nil, func(scan func(...any) error) error {
-		var text *string
+		var text string
 		err := scan(&text)
-		if err == nil && text != nil {
-			list = append(list, *text)
-		}
+		list = append(list, text)
 		return err
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ func TestDefinitionsThatRan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		diff(t, "objects", refs, []string{"object of old", "object of new"})
+		diff(t, "objects", refs, []string{"object of new", "object of old"})
 	}
 	check()
 	shut(t, h)

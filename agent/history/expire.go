@@ -35,9 +35,13 @@ type gone struct {
 // or so; each call that removes something rewrites a small file in each of the
 // folders concerned.
 func (h *History) Expire(ctx context.Context, keep Keep, now time.Time) (int, error) {
+	bound, err := h.bound(ctx, keep, now)
+	if err != nil {
+		return 0, fmt.Errorf("expire attempts: %w", h.index.failure(err))
+	}
 	total := 0
 	for {
-		d, part, err := h.due(ctx, keep, now)
+		d, part, err := h.due(ctx, bound)
 		if err != nil {
 			return total, fmt.Errorf("expire attempts: %w", h.index.failure(err))
 		}
@@ -59,13 +63,9 @@ const (
 	dueAttempts   = `SELECT head FROM attempt WHERE finished >= ?1 AND finished < ?2 ORDER BY finished, id LIMIT ?3`
 )
 
-// due returns the attempts to remove next, all from one folder; none if there
-// is nothing to do.
-func (h *History) due(ctx context.Context, keep Keep, now time.Time) (day, []gone, error) {
-	bound, err := h.bound(ctx, keep, now)
-	if err != nil {
-		return 0, nil, err
-	}
+// due returns the attempts before bound to remove next, all from one folder;
+// none if there is nothing to do.
+func (h *History) due(ctx context.Context, bound int64) (day, []gone, error) {
 	oldest, ok, err := h.number(ctx, oldestAttempt)
 	if err != nil || !ok || oldest >= bound {
 		return 0, nil, err

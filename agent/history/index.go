@@ -22,16 +22,17 @@ const (
 	rebuildName = "history.db-rebuild"
 	// indexVersion rises with every change of the schema or of what a row
 	// holds. An index of any other version is thrown away.
-	indexVersion = 2
+	indexVersion = 3
 )
 
 // The rows hold an attempt's first line as it is in its file, and beside it
 // what queries look for. An index of one column is ordered by the row's id
 // within equal values, which is what the lists of newest first walk along.
 //
-// A session has a row while it has an attempt. Those of `expired` stand for
-// attempts whose files are gone: they are no longer listed, but their names
-// stay taken.
+// A session has a row while it has an attempt; checkout is that of its newest
+// one, last, if that did not succeed and may be retried. Those of `expired`
+// stand for attempts whose files are gone: they are no longer listed, but their
+// names stay taken.
 //
 // A definition has a row while the newest attempt that ran it is there: what
 // can be started again, and what its objects are kept for.
@@ -48,16 +49,16 @@ CREATE INDEX attempt_project ON attempt (project);
 CREATE INDEX attempt_workflow ON attempt (project, workflow);
 CREATE INDEX attempt_finished ON attempt (finished);
 CREATE INDEX attempt_success ON attempt (project, workflow, finished) WHERE succeeded = 1;
-CREATE INDEX attempt_failure ON attempt (session) WHERE succeeded = 0;
 CREATE TABLE session (
 	id INTEGER PRIMARY KEY, uuid TEXT NOT NULL, project INTEGER NOT NULL, workflow TEXT NOT NULL,
-	time INTEGER NOT NULL, last INTEGER NOT NULL);
+	time INTEGER NOT NULL, last INTEGER NOT NULL, checkout TEXT);
 CREATE INDEX session_time ON session (project, workflow, time);
 CREATE INDEX session_project ON session (project);
 CREATE INDEX session_workflow ON session (project, workflow);
 CREATE INDEX session_last ON session (last);
 CREATE INDEX session_project_last ON session (project, last);
 CREATE INDEX session_workflow_last ON session (project, workflow, last);
+CREATE INDEX session_checkout ON session (checkout) WHERE checkout IS NOT NULL;
 CREATE TABLE expired (
 	id INTEGER PRIMARY KEY, day INTEGER NOT NULL, session INTEGER NOT NULL, uuid TEXT NOT NULL,
 	project INTEGER NOT NULL, workflow TEXT NOT NULL, time INTEGER NOT NULL, number INTEGER NOT NULL,
@@ -69,22 +70,25 @@ CREATE TABLE definition (
 	last INTEGER NOT NULL);
 CREATE INDEX definition_revision ON definition (project, revision);
 CREATE INDEX definition_last ON definition (last);
+CREATE INDEX definition_ref ON definition (ref);
 CREATE TABLE folder (day INTEGER PRIMARY KEY, settled INTEGER NOT NULL);
 `
 
 const (
 	insertAttempt = `INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	insertSession = `INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET last = max(last, excluded.last)`
+	insertSession = `INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET last = excluded.last, checkout = excluded.checkout WHERE excluded.last >= last`
 	insertExpired    = `INSERT OR REPLACE INTO expired VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertDefinition = `INSERT INTO definition VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET last = max(last, excluded.last)`
 	insertFolder = `INSERT INTO folder VALUES (?, 0) ON CONFLICT (day) DO NOTHING`
 	settleFolder = `INSERT INTO folder VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET settled = excluded.settled`
 
-	deleteAttempt    = `DELETE FROM attempt WHERE id = ? RETURNING session`
-	deleteSession    = `DELETE FROM session WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM attempt WHERE session = ?1)`
-	relinkSession    = `UPDATE session SET last = (SELECT max(id) FROM attempt WHERE session = ?1) WHERE id = ?1`
+	deleteAttempt = `DELETE FROM attempt WHERE id = ? RETURNING session`
+	deleteSession = `DELETE FROM session WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM attempt WHERE session = ?1)`
+	relinkSession = `UPDATE session SET (last, checkout) = (
+		SELECT id, CASE succeeded WHEN 0 THEN CAST(head AS TEXT) ->> '$.attempt.checkout' END
+		FROM attempt WHERE session = ?1 ORDER BY id DESC LIMIT 1) WHERE id = ?1`
 	deleteDefinition = `DELETE FROM definition WHERE last = ?`
 	deleteExpired    = `DELETE FROM expired WHERE day = ?`
 	deleteFolder     = `DELETE FROM folder WHERE day = ?`
@@ -221,7 +225,8 @@ func (c change) insert(ctx context.Context, h *wireHead) error {
 	if err != nil {
 		return err
 	}
-	err = c.exec(ctx, insertSession, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), a.ID)
+	checkout := sql.NullString{String: a.Checkout, Valid: a.Checkout != "" && !h.Succeeded}
+	err = c.exec(ctx, insertSession, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), a.ID, checkout)
 	if err != nil || a.Ref == "" {
 		return err
 	}

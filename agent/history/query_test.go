@@ -147,10 +147,13 @@ func TestNoQueryScans(t *testing.T) {
 		attemptsOfAll, attemptsOfProject, attemptsOfWorkflow, attemptsOfSession,
 		newestOfAll, newestOfProject, newestOfWorkflow,
 		sessionsOfAll, sessionsOfProject, sessionsOfWorkflow,
-		oneAttempt, oneSession, successes, durations, pastAttempts, dueAttempts, oneDefinition, ofRevision,
+		oneAttempt, oneSession, successes, durations, pastAttempts, dueAttempts,
+		oneDefinition, ofRevision, allRefs, retryable,
 	} {
 		plan := explain(t, h.index.reader, q)
-		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE FOR ORDER BY") {
+		plan = strings.ReplaceAll(plan, "SCAN step", "")         // the answer so far
+		plan = strings.ReplaceAll(plan, "SCAN CONSTANT ROW", "") // no table
+		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("%s\n%s", q, plan)
 		}
 	}
