@@ -31,7 +31,14 @@ type site struct {
 // newSite launches an agent, with more arguments, that has the files live.
 func newSite(b *testing.B, files map[string]string, args ...string) *site {
 	b.Helper()
+	return newSiteOf(b, func(*site) {}, files, args...)
+}
+
+// newSiteOf is newSite of an agent that finds a data directory.
+func newSiteOf(b *testing.B, prepare func(*site), files map[string]string, args ...string) *site {
+	b.Helper()
 	s := &site{b: b, bin: agenttest.Build(b), repo: agenttest.NewRepo(b, "flows"), data: filepath.Join(b.TempDir(), "data")}
+	prepare(s)
 	commit := s.repo.Push("bench", files)
 	s.launch(args...)
 	s.process.Await("commit is live.*" + commit)
@@ -60,6 +67,13 @@ func (s *site) start(workflow string) {
 func (s *site) run(workflow string) time.Duration {
 	s.b.Helper()
 	s.start(workflow)
+	return lifetime(s.b, s.ended())
+}
+
+// ended waits until the attempt that was started last has succeeded and is
+// archived, and returns its file.
+func (s *site) ended() string {
+	s.b.Helper()
 	s.process.Await(fmt.Sprintf(`msg="attempt ended".* attempt=%d success=true`, s.starts))
 	var files []string
 	agenttest.Eventually(s.b, "the attempt is archived", func() bool {
@@ -69,7 +83,16 @@ func (s *site) run(workflow string) time.Duration {
 		}
 		return len(files) > 0
 	}, s.process.Log)
-	return lifetime(s.b, files[0])
+	return files[0]
+}
+
+// settle waits until the journal rests: a poll that waits is journaled once.
+func (s *site) settle() {
+	s.b.Helper()
+	for before := int64(-1); s.size("journal") != before; {
+		before = s.size("journal")
+		wait(s.b, 2*time.Second)
+	}
 }
 
 // lifetime reads from an archive file how long its attempt took.
@@ -169,11 +192,7 @@ func BenchmarkRestart(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			s := newSite(b, map[string]string{"w.dig": fmt.Sprintf("+l:\n  loop>: %d\n  _parallel: true\n  _do: {wait>: 1h}\n", n)})
 			s.start("w")
-			// A poll that waits is journaled once: then the journal rests.
-			for before := int64(0); before == 0 || s.size("journal") != before; {
-				before = s.size("journal")
-				wait(b, 2*time.Second)
-			}
+			s.settle()
 			s.process.Kill()
 			begin := time.Now()
 			s.launch()

@@ -1,0 +1,180 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// caller asks an agent over HTTP, on as many connections as it needs, with
+// compressed answers like the stock client.
+type caller struct {
+	base string
+	http *http.Client
+}
+
+func newCaller(b *testing.B, address string) *caller {
+	b.Helper()
+	transport := &http.Transport{MaxIdleConns: 2000, MaxIdleConnsPerHost: 2000, DisableCompression: true}
+	b.Cleanup(transport.CloseIdleConnections)
+	return &caller{"http://" + address, &http.Client{Transport: transport, Timeout: time.Minute}}
+}
+
+// ask sends a request and reads the whole answer, which must have the status.
+func (c *caller) ask(r ask) ([]byte, error) {
+	request, err := http.NewRequest(r.method, c.base+r.path, strings.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	if r.body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if !r.plain {
+		request.Header.Set("Accept-Encoding", "gzip")
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s %s: %s: %.200s", r.method, r.path, answer.Status, data)
+	}
+	return data, nil
+}
+
+// ask is a request; plain asks for an answer that is not compressed.
+type ask struct {
+	method, path, body string
+	plain              bool
+}
+
+func get(format string, args ...any) ask {
+	return ask{method: http.MethodGet, path: fmt.Sprintf(format, args...)}
+}
+
+// list returns the ids in the answer to a list.
+func (c *caller) list(b *testing.B, key, path string) []int {
+	b.Helper()
+	data, err := c.ask(ask{method: http.MethodGet, path: path, plain: true})
+	check(b, err)
+	var answer map[string]json.RawMessage
+	check(b, json.Unmarshal(data, &answer))
+	var rows []struct {
+		ID int `json:"id,string"`
+	}
+	check(b, json.Unmarshal(answer[key], &rows))
+	ids := make([]int, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	return ids
+}
+
+// BenchmarkPages goes through each list of 100,000 attempts page by page, and
+// compares the last pages with the first ones.
+func BenchmarkPages(b *testing.B) {
+	s := pastSite(b, past{attempts: 100_000, projects: 20})
+	c := newCaller(b, s.address)
+	for _, l := range []struct {
+		name, key, path string
+		least           int // rows
+	}{
+		{"attempts", "attempts", "/api/attempts?include_retried=true&", 100_000},
+		{"attempts-newest", "attempts", "/api/attempts?", 90_000},
+		{"attempts-project", "attempts", "/api/attempts?project=p3&include_retried=true&", 4500},
+		{"attempts-workflow", "attempts", "/api/attempts?project=p3&workflow=w1&include_retried=true&", 900},
+		{"sessions", "sessions", "/api/sessions?", 90_000},
+		{"sessions-project", "sessions", "/api/projects/4/sessions?", 4500},
+		{"sessions-workflow", "sessions", "/api/projects/4/sessions?workflow=w1&", 900},
+		{"session-attempts", "attempts", fmt.Sprintf("/api/sessions/%d/attempts?", retried), 10_000},
+	} {
+		b.Run(l.name, func(b *testing.B) { pages(b, c, l.key, l.path, l.least) })
+	}
+}
+
+// pages reports what a page costs at the beginning of a list and at its end:
+// medians of so many.
+func pages(b *testing.B, c *caller, key, path string, least int) {
+	b.Helper()
+	const some = 5
+	var took []time.Duration
+	rows := 0
+	for last := 0; ; {
+		at := path
+		if last > 0 {
+			at += "last_id=" + strconv.Itoa(last)
+		}
+		begin := time.Now()
+		ids := c.list(b, key, at)
+		if len(ids) < 100 { // one that is not full says nothing
+			rows += len(ids)
+			break
+		}
+		took = append(took, time.Since(begin))
+		rows += len(ids)
+		last = ids[len(ids)-1]
+	}
+	if rows < least || len(took) < 2*some {
+		b.Fatalf("%s: got %d rows on %d pages, want %d rows", path, rows, len(took), least)
+	}
+	first, last := slices.Clone(took[:some]), slices.Clone(took[len(took)-some:])
+	slices.Sort(first)
+	slices.Sort(last)
+	b.ReportMetric(ms(first[some/2]), "ms/first")
+	b.ReportMetric(ms(last[some/2]), "ms/last")
+	b.ReportMetric(float64(last[some/2])/float64(first[some/2]), "x-last")
+	slices.Sort(took)
+	b.ReportMetric(ms(took[len(took)/2]), "ms/median")
+	b.ReportMetric(ms(took[len(took)-1]), "ms/most")
+}
+
+// pastSite is an agent with a history.
+func pastSite(b *testing.B, p past, args ...string) *site {
+	b.Helper()
+	return newSiteOf(b, func(s *site) { p.write(b, s.data) }, manyProjects(p.projects, "+a: {echo>: a}\n"), args...)
+}
+
+// BenchmarkTasksList asks for the tasks of an attempt that runs and of one that
+// is over, of 1,000 and of 99,000 tasks: lists that have no pages.
+func BenchmarkTasksList(b *testing.B) {
+	files := map[string]string{}
+	for _, n := range []int{1000, 99_000} {
+		files[fmt.Sprintf("over%d.dig", n)] = loop(n, true, "echo>: a")
+		files[fmt.Sprintf("live%d.dig", n)] = loop(n, true, "wait>: 1h")
+	}
+	s := newSite(b, files)
+	c := newCaller(b, s.address)
+	for _, n := range []int{1000, 99_000} {
+		for _, kind := range []string{"live", "over"} {
+			b.Run(fmt.Sprintf("%s-%d", kind, n), func(b *testing.B) {
+				if s.start(fmt.Sprint(kind, n)); kind == "over" {
+					s.ended()
+				} else {
+					s.settle()
+				}
+				path := fmt.Sprintf("/api/attempts/%d/tasks", s.starts)
+				took, bytes := median(3, func() (time.Duration, float64) {
+					begin := time.Now()
+					data, err := c.ask(ask{method: http.MethodGet, path: path, plain: true})
+					check(b, err)
+					return time.Since(begin), float64(len(data))
+				})
+				if got := bytes / float64(n); got < 100 {
+					b.Fatalf("%g bytes a task", got)
+				}
+				b.ReportMetric(float64(took)/float64(time.Microsecond)/float64(n), "us/task")
+			})
+		}
+	}
+}
