@@ -233,7 +233,7 @@ func (a *Agent) startEngine(ctx context.Context) error {
 		Config: flowConfig(c), State: a.store.state, Follower: a.store.follower,
 		Journal: a.store.journal, Objects: a.store.objects, History: archive{a.store.history},
 		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
-		Commands: command.Local{Grace: grace}, Secrets: secrets{}, Evaluator: a.evaluator,
+		Commands: command.Local{Grace: grace}, Secrets: func(uint64) operator.Secrets { return secrets{} }, Evaluator: a.evaluator,
 		Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id,
 		Deliver: func(ctx context.Context, d *flow.Deliver) engine.Delivery { return a.alerts.Load().deliver(ctx, d) },
 		Around:  around(operators, a.log.With("component", "engine")),

@@ -103,8 +103,9 @@ type Options struct {
 	Workspaces Workspaces
 	Logs       Logs
 	Commands   command.Executor
-	Secrets    operator.Secrets
 	Evaluator  *expr.Evaluator
+	// Secrets gives the tasks of a project their secrets.
+	Secrets func(project uint64) operator.Secrets
 	// Environ is what the processes of tasks inherit.
 	Environ []string
 	// DataID names the data directory in the environment of those processes.

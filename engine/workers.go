@@ -288,7 +288,7 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 		Workspace: &taskWorkspace{e: e, attempt: a.ID, checkout: a.Checkout, config: config},
 		Commands:  e.options.Commands,
 		Environ:   append(e.options.Environ[:len(e.options.Environ):len(e.options.Environ)], command.Marker(e.options.DataID, d.Lease.Task, d.Lease.Execution)),
-		Secrets:   e.options.Secrets,
+		Secrets:   e.options.Secrets(a.Project),
 		Sessions:  taskSessions{e, a.ProjectName}, Unique: uuid.NewString(),
 		MaxTasks: e.maxTasks(),
 	}
