@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -24,6 +25,8 @@ var (
 	// ErrUnavailable is for what cannot be taken now and may be asked again: the
 	// disk is full, or the agent is stopping.
 	ErrUnavailable = errors.New("not available now")
+	// ErrForbidden is for what is not allowed here, whoever asks.
+	ErrForbidden = errors.New("not allowed")
 	// ErrNoSecretStore is for a secret that cannot be kept, as there is no key to
 	// encrypt it with. What wraps it names the setting.
 	ErrNoSecretStore = errors.New("no key for secrets is configured")
@@ -185,6 +188,8 @@ type Authenticator interface {
 // Identity is who asks; the zero value where everybody may.
 type Identity struct {
 	Name string
+	// UserInfo is a JSON object that is kept with what is pushed; "" for {}.
+	UserInfo string
 	// Admin tells that the administrator's routes are open, see [NewAdmin].
 	Admin bool
 }
@@ -288,6 +293,8 @@ type Options struct {
 	PageLimit PageLimit
 	// ArchiveLimit bounds the bytes of an archive that is pushed; 0 means 2 MiB.
 	ArchiveLimit int64
+	// Swagger tells to serve the document of the API under Digdag's path too.
+	Swagger bool
 	// Webhooks answers what is below /webhooks/; nil for nothing.
 	Webhooks http.Handler
 	// Log gets a line for each request that fails for a reason of ours.
@@ -322,6 +329,9 @@ func build(o Options, admin bool) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.PageLimit.Sessions = cmp.Or(o.PageLimit.Sessions, pageSize)
+	o.PageLimit.Attempts = cmp.Or(o.PageLimit.Attempts, pageSize)
+	o.ArchiveLimit = cmp.Or(o.ArchiveLimit, 2<<20)
 	s := &server{Options: o, admin: admin, started: o.Now()}
 	return s.guard(s.router())
 }

@@ -1,23 +1,15 @@
 package api
 
 import (
-	"compress/flate"
-	"compress/gzip"
-	"errors"
-	"io"
-	"mime"
-	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
-	"gitdag/engine/params"
 	"gitdag/engine/schedule"
 )
-
-// maxBody bounds the body of a request, packed and unpacked.
-const maxBody = 1 << 20
 
 // id reads an id from the path.
 func (r *request) id() (uint64, error) { return parseID("id", r.path["id"]) }
@@ -33,12 +25,47 @@ func parseID(name, text string) (uint64, error) {
 	return uint64(n), nil
 }
 
-// query reads a parameter of the query; a broken query has none.
-func (r *request) query(name string) string { return r.URL.Query().Get(name) }
+// take reads the parameters of the query that an operation takes.
+func (r *request) take(names []string) error {
+	all, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return badf("the query cannot be read: %v", err)
+	}
+	r.values = url.Values{}
+	for _, name := range names {
+		for _, value := range all[name] {
+			if !utf8.ValidString(value) {
+				return badf("%s is not UTF-8: %q", name, value)
+			}
+			r.values.Add(name, value)
+		}
+	}
+	for name, text := range r.path {
+		if !utf8.ValidString(text) {
+			return badf("%s in the path is not UTF-8: %q", name, text)
+		}
+	}
+	return nil
+}
+
+// query reads a parameter of the query.
+func (r *request) query(name string) string { return r.values.Get(name) }
+
+// has tells whether the query has a parameter, be it empty.
+func (r *request) has(name string) bool { return r.values.Has(name) }
+
+// required reads a parameter that must be there.
+func (r *request) required(name string) (string, error) {
+	text := r.query(name)
+	if text == "" {
+		return "", badf("%s= is required", name)
+	}
+	return text, nil
+}
 
 // number reads a number of 0 or more from the query.
 func (r *request) number(name string, absent uint64) (uint64, error) {
-	if !r.URL.Query().Has(name) {
+	if !r.has(name) {
 		return absent, nil
 	}
 	text := r.query(name)
@@ -59,13 +86,13 @@ func (r *request) flag(name string) bool {
 }
 
 const (
-	pageSize = 100 // of a page, and the most that page_size may be
+	pageSize = 100 // of a page that is asked for without a size
 	maxCount = 1_000_000
 )
 
 // page reads where a page begins and how long it is. most bounds a size that is
-// refused beyond it; 0 for none.
-func (r *request) page(sizes []string, most uint64) (after uint64, size int, err error) {
+// asked for, and refuses one beyond it; 0 for none.
+func (r *request) page(sizes []string, most int) (after uint64, size int, err error) {
 	if after, err = r.number("last_id", 0); err != nil {
 		return 0, 0, err
 	}
@@ -74,79 +101,12 @@ func (r *request) page(sizes []string, most uint64) (after uint64, size int, err
 		if n, err = r.number(name, n); err != nil {
 			return 0, 0, err
 		}
-		if most > 0 && n > most {
+		if most > 0 && r.has(name) && n > uint64(most) {
 			return 0, 0, badf("%s must be at most %d: %d", name, most, n)
 		}
 	}
 	return after, int(min(n, maxCount)), nil
 }
-
-// body reads a JSON object. One that may be missing is nil then.
-func (r *request) body(optional bool) (*params.Map, error) {
-	text, err := r.read()
-	if err != nil {
-		return nil, err
-	}
-	given := r.Header.Get("Content-Type")
-	if optional && len(text) == 0 && given == "" {
-		return nil, nil
-	}
-	if kind, _, err := mime.ParseMediaType(given); err != nil || kind != jsonType {
-		return nil, badf("the body must be application/json, not %q", given)
-	}
-	if len(text) == 0 {
-		if optional {
-			return nil, nil
-		}
-		return nil, badf("the body is empty: a JSON object is expected")
-	}
-	v, err := params.Parse(text)
-	if err != nil {
-		return nil, badf("%v", err)
-	}
-	m, ok := v.(*params.Map)
-	if !ok && !optional {
-		return nil, badf("the body must be a JSON object")
-	}
-	return m, nil
-}
-
-// read reads the body, unpacked.
-func (r *request) read() ([]byte, error) {
-	raw := http.MaxBytesReader(nil, r.Body, maxBody)
-	var from io.Reader = raw
-	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(raw)
-		if err != nil {
-			return nil, bodyError(err)
-		}
-		from = z
-	case "deflate":
-		from = flate.NewReader(raw)
-	default:
-		return nil, badf("Content-Encoding %q is neither gzip nor deflate", encoding)
-	}
-	text, err := io.ReadAll(io.LimitReader(from, maxBody+1))
-	if err != nil {
-		return nil, bodyError(err)
-	}
-	if len(text) > maxBody {
-		return nil, tooLarge()
-	}
-	return text, nil
-}
-
-func bodyError(err error) error {
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return tooLarge()
-	}
-	return badf("the body cannot be read: %v", err)
-}
-
-func tooLarge() error { return badf("the body is larger than %d bytes", maxBody) }
 
 var (
 	localTime = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?([.,]\d{1,9})?$`)

@@ -7,7 +7,6 @@ import (
 	"gitdag/engine/dig"
 	"gitdag/engine/flow"
 	"gitdag/engine/params"
-	"gitdag/engine/schedule"
 	"gitdag/engine/tasklog"
 )
 
@@ -55,21 +54,6 @@ func projectOf(p *flow.Project) Project {
 }
 
 func named(p *flow.Project) Named { return Named{ID(p.ID), p.Name} }
-
-func (s *server) scheduleOf(x *flow.Schedule) Schedule {
-	w := Schedule{
-		ID: ID(x.ID), Project: named(x.Project), Workflow: Named{Name: x.Workflow},
-		NextRunTime: Instant{x.Next.Run}, NextScheduleTime: s.inZone(x.Next.Session, x.Timezone),
-		DisabledAt: Instant{x.Disabled},
-	}
-	if found := x.Project.Workflow(x.Workflow); found != nil {
-		w.Workflow.ID = ID(found.ID)
-	}
-	if x.Next.Run.IsZero() { // the schedule has ended
-		w.NextRunTime, w.NextScheduleTime = Instant{schedule.Never}, Local{schedule.Never.In(s.zone(x.Timezone))}
-	}
-	return w
-}
 
 func (s *server) attemptOf(r *flow.Record) Attempt {
 	a := &r.Attempt

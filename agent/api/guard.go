@@ -3,59 +3,130 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"strings"
 )
 
-// guard lets through what may be asked: with a token, everything needs it but
-// the health checks, the version, OPTIONS and webhooks, which have credentials
-// of their own. A browser may change nothing on behalf of another site.
-func (s *server) guard(next http.Handler) http.Handler {
+// The most that the line of a request and its headers may have.
+const (
+	maxTarget  = 16 << 10
+	maxHeaders = 32 << 10
+)
+
+// guard lets through what may be asked. All needs the credentials that are
+// asked for but the health checks, the version, OPTIONS, TRACE and webhooks,
+// which have credentials of their own. A browser may change nothing on behalf
+// of another site.
+func (s *server) guard(next func(http.ResponseWriter, *http.Request, Identity)) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-store")
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if s.Webhooks != nil && strings.HasPrefix(r.URL.Path, "/webhooks/") {
-			s.Webhooks.ServeHTTP(w, r)
+			s.setHeaders(out.Header(), r.URL.Path)
+			s.Webhooks.ServeHTTP(out, r)
 			return
 		}
-		if err := s.authorize(r); err != nil {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="gitdag"`)
+		w := &paced{ResponseWriter: out}
+		s.setHeaders(w.Header(), r.URL.Path)
+		if err := checkSize(r); err != nil {
 			s.fail(w, r, err)
+			return
+		}
+		who, err := s.authenticate(r)
+		if err != nil {
+			s.refuse(w, r, err)
 			return
 		}
 		if err := crossOrigin.Check(r); err != nil {
 			s.fail(w, r, statusf(http.StatusForbidden, "requests of other sites may change nothing: %v", err))
 			return
 		}
-		next.ServeHTTP(w, r)
+		next(w, r, who)
 	})
 }
 
-// authorize checks the bearer token, in a time that tells nothing about it.
-func (s *server) authorize(r *http.Request) error {
-	if s.Token == nil || open(r) {
-		return nil
+func (s *server) setHeaders(h http.Header, path string) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	if path != "/api" && !strings.HasPrefix(path, "/api/") {
+		return
 	}
-	token := s.Token()
-	if token == "" {
-		return nil
+	for name, values := range s.Headers {
+		h[http.CanonicalHeaderKey(name)] = append([]string(nil), values...)
 	}
-	given := r.Header.Get("Authorization")
-	if given == "" {
-		return statusf(http.StatusUnauthorized, "Missing Authorization header")
+}
+
+func checkSize(r *http.Request) error {
+	if len(r.URL.RequestURI()) > maxTarget {
+		return statusf(http.StatusRequestURITooLong, "the path and query are longer than %d bytes", maxTarget)
 	}
-	scheme, borne, _ := strings.Cut(given, " ")
-	have, want := sha256.Sum256([]byte(strings.TrimSpace(borne))), sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(have[:], want[:]) != 1 || !strings.EqualFold(scheme, "Bearer") {
-		return statusf(http.StatusUnauthorized, "unauthorized")
+	size := 0
+	for name, values := range r.Header {
+		for _, value := range values {
+			size += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	if size > maxHeaders {
+		return statusf(http.StatusRequestHeaderFieldsTooLarge, "the headers have more than %d bytes", maxHeaders)
 	}
 	return nil
 }
 
-// open tells whether a request needs no token.
+// authenticate tells who asks.
+func (s *server) authenticate(r *http.Request) (Identity, error) {
+	switch {
+	case open(r):
+		return Identity{}, nil
+	case s.Auth != nil:
+		return s.Auth.Authenticate(r)
+	case s.Token != nil:
+		return Identity{}, checkToken(r, s.Token())
+	}
+	return Identity{}, nil
+}
+
+// refuse answers whoever has not shown who he is. A browser asks for a name and
+// a password then (Q1).
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, ErrUnavailable) {
+		s.fail(w, r, err)
+		return
+	}
+	message, challenges := "unauthorized", []string{`Basic realm="gitdag"`}
+	var unauthorized *Unauthorized
+	if errors.As(err, &unauthorized) {
+		message = unauthorized.Message
+		if len(unauthorized.Challenges) > 0 {
+			challenges = unauthorized.Challenges
+		}
+	}
+	for _, challenge := range challenges {
+		w.Header().Add("WWW-Authenticate", challenge)
+	}
+	s.fail(w, r, statusf(http.StatusUnauthorized, "%s", message))
+}
+
+// checkToken checks the bearer token, in a time that tells nothing about it.
+func checkToken(r *http.Request, token string) error {
+	if token == "" {
+		return nil
+	}
+	challenges := []string{`Bearer realm="gitdag"`}
+	given := r.Header.Get("Authorization")
+	if given == "" {
+		return &Unauthorized{"Missing Authorization header", challenges}
+	}
+	scheme, borne, _ := strings.Cut(given, " ")
+	have, want := sha256.Sum256([]byte(strings.TrimSpace(borne))), sha256.Sum256([]byte(token))
+	if subtle.ConstantTimeCompare(have[:], want[:]) != 1 || !strings.EqualFold(scheme, "Bearer") {
+		return &Unauthorized{"unauthorized", challenges}
+	}
+	return nil
+}
+
+// open tells whether a request needs no credentials.
 func open(r *http.Request) bool {
-	if r.Method == http.MethodOptions {
+	if r.Method == http.MethodOptions || r.Method == http.MethodTrace {
 		return true
 	}
 	switch strings.TrimSuffix(r.URL.EscapedPath(), "/") {

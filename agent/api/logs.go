@@ -9,6 +9,8 @@ import (
 	"strings"
 )
 
+// logFiles lists the logs of an attempt. task is the beginning of names, as in
+// Digdag (Q22); with exact it is a name.
 func (s *server) logFiles(w http.ResponseWriter, r *request) error {
 	found, err := s.ofPath(r)
 	if err != nil {
@@ -18,10 +20,10 @@ func (s *server) logFiles(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	prefix := r.query("task")
+	task, exact := r.query("task"), r.flag("exact")
 	files := make([]LogFile, 0, len(infos))
 	for i := range infos {
-		if strings.HasPrefix(infos[i].FullName, prefix) {
+		if strings.HasPrefix(infos[i].FullName, task) && (!exact || infos[i].FullName == task) {
 			files = append(files, logFileOf(&infos[i]))
 		}
 	}
@@ -51,20 +53,16 @@ func (s *server) logFile(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer file.Close()
-	// No Content-Encoding: the bytes themselves are gzip.
-	w.Header().Set("Content-Type", gzipped)
-	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	packer := gzip.NewWriter(w)
-	if _, err := io.Copy(packer, file); err != nil {
-		// The member stays cut off, which the client sees.
-		if r.Context().Err() == nil {
-			s.Log.Error("a log could not be sent whole", "attempt", found.Attempt.ID, "file", name, "err", err)
+	err = writeGzip(w, r, -1, func(to io.Writer) error {
+		packer := gzip.NewWriter(to)
+		if _, err := io.Copy(packer, file); err != nil {
+			return err
 		}
-		return nil
+		return packer.Close()
+	})
+	if err != nil {
+		// The member stays cut off, which the client sees.
+		s.Log.Error("a log could not be sent whole", "attempt", found.Attempt.ID, "file", name, "err", err)
 	}
-	_ = packer.Close()
 	return nil
 }

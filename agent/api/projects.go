@@ -20,7 +20,7 @@ func (s *server) projects(w http.ResponseWriter, r *request) error {
 	pattern := r.query("name_pattern")
 	list := []Project{}
 	s.Engine.View(func(state *flow.State) {
-		if r.URL.Query().Has("name") {
+		if r.has("name") {
 			if p := state.ProjectNamed(r.query("name")); p != nil {
 				list = append(list, projectOf(p))
 			}
@@ -37,21 +37,24 @@ func (s *server) projects(w http.ResponseWriter, r *request) error {
 
 // withProject calls read with the project of the path.
 func (s *server) withProject(r *request, read func(*flow.Project)) error {
+	return s.inProject(r, func(_ *flow.State, p *flow.Project) { read(p) })
+}
+
+// inProject calls read with the state and the project of the path.
+func (s *server) inProject(r *request, read func(*flow.State, *flow.Project)) error {
 	id, err := r.id()
 	if err != nil {
 		return err
 	}
-	found := false
 	s.Engine.View(func(state *flow.State) {
-		if p := state.Project(id); p != nil {
-			found = true
-			read(p)
+		p := state.Project(id)
+		if p == nil {
+			err = r.missing("project")
+			return
 		}
+		read(state, p)
 	})
-	if !found {
-		return r.missing("project")
-	}
-	return nil
+	return err
 }
 
 func (s *server) project(w http.ResponseWriter, r *request) error {
@@ -62,69 +65,25 @@ func (s *server) project(w http.ResponseWriter, r *request) error {
 	return writeJSON(w, r.Request, http.StatusOK, project)
 }
 
-func (s *server) projectSchedules(w http.ResponseWriter, r *request) error {
-	after, size, err := r.page([]string{"page_size", "count"}, 0)
+// namedProject is the look-up that answers 404.
+func (s *server) namedProject(w http.ResponseWriter, r *request) error {
+	name, err := r.required("name")
 	if err != nil {
 		return err
 	}
-	id, err := r.id()
-	if err != nil {
-		return err
-	}
-	list, found := []Schedule{}, false
+	var project *Project
 	s.Engine.View(func(state *flow.State) {
-		p := state.Project(id)
-		if found = p != nil; !found {
-			return
-		}
-		if r.URL.Query().Has("workflow") {
-			if x := p.Schedule(r.query("workflow")); x != nil {
-				list = append(list, s.scheduleOf(x))
-			}
-			return
-		}
-		for _, x := range state.Schedules() {
-			if len(list) < size && x.Project == p && x.ID > after {
-				list = append(list, s.scheduleOf(x))
-			}
+		if p := state.ProjectNamed(name); p != nil {
+			found := projectOf(p)
+			project = &found
 		}
 	})
-	if !found {
-		return r.missing("project")
+	if project == nil {
+		return noProject(name)
 	}
-	return writeList(w, r, "schedules", list)
+	return writeJSON(w, r.Request, http.StatusOK, project)
 }
 
-func (s *server) schedules(w http.ResponseWriter, r *request) error {
-	after, size, err := r.page([]string{"page_size", "count"}, 0)
-	if err != nil {
-		return err
-	}
-	list := []Schedule{}
-	s.Engine.View(func(state *flow.State) {
-		for _, x := range state.Schedules() {
-			if len(list) < size && x.ID > after {
-				list = append(list, s.scheduleOf(x))
-			}
-		}
-	})
-	return writeList(w, r, "schedules", list)
-}
-
-func (s *server) schedule(w http.ResponseWriter, r *request) error {
-	id, err := r.id()
-	if err != nil {
-		return err
-	}
-	var found *Schedule
-	s.Engine.View(func(state *flow.State) {
-		if x := state.Schedule(id); x != nil {
-			v := s.scheduleOf(x)
-			found = &v
-		}
-	})
-	if found == nil {
-		return r.missing("schedule")
-	}
-	return writeJSON(w, r.Request, http.StatusOK, found)
+func noProject(name string) error {
+	return notFoundf("Resource does not exist: project name=%s", name)
 }

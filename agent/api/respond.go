@@ -11,6 +11,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
@@ -44,35 +45,59 @@ func notFoundf(format string, args ...any) error {
 
 func badf(format string, args ...any) error { return statusf(http.StatusBadRequest, format, args...) }
 
+// notOffered is the error for what the agent is not made to do.
+func notOffered(what string) error {
+	return statusf(http.StatusNotImplemented, "this server does not %s", what)
+}
+
 // fail answers with an error.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		return // nobody listens
 	}
-	var answer *Error
-	var many *flow.TooManyTasks
-	var invalid *Invalid
+	answer := told(err)
 	switch {
-	case errors.As(err, &answer):
-	case errors.As(err, &many):
-		answer = &Error{many.Error(), http.StatusBadRequest}
-	case errors.As(err, &invalid):
-		answer = &Error{err.Error(), http.StatusBadRequest}
-	case errors.Is(err, ErrNotFound):
-		answer = &Error{err.Error(), http.StatusNotFound}
-	case errors.Is(err, ErrUnavailable):
-		w.Header().Set("Retry-After", "1")
-		answer = &Error{err.Error(), http.StatusServiceUnavailable}
-	default:
+	case answer == nil:
 		s.Log.Error("a request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		answer = &Error{"internal error; the agent's log says more", http.StatusInternalServerError}
+	case answer.Status == http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
 	}
 	_ = writeJSON(w, r, answer.Status, answer)
 }
 
+// told says what an error means to a client; nil for one of ours.
+func told(err error) *Error {
+	var answer *Error
+	if errors.As(err, &answer) {
+		return answer
+	}
+	var invalid *Invalid
+	var many *flow.TooManyTasks
+	var conflicting *Conflicting
+	var status int
+	switch {
+	case errors.As(err, &invalid), errors.As(err, &many):
+		status = http.StatusBadRequest
+	case errors.As(err, &conflicting):
+		status = http.StatusConflict
+	case errors.Is(err, ErrNotFound):
+		status = http.StatusNotFound
+	case errors.Is(err, ErrForbidden):
+		status = http.StatusForbidden
+	case errors.Is(err, ErrNoSecretStore):
+		status = http.StatusNotImplemented
+	case errors.Is(err, ErrUnavailable):
+		status = http.StatusServiceUnavailable
+	default:
+		return nil
+	}
+	return &Error{err.Error(), status}
+}
+
 // writeJSON answers with a value. An error is one of the connection.
 func writeJSON(w http.ResponseWriter, r *http.Request, status int, v any) error {
-	body := begin(w, r, status)
+	body := begin(w, r, status, jsonType)
 	err := body.encode(v)
 	return body.end(err)
 }
@@ -85,7 +110,7 @@ func writeList[T any](w http.ResponseWriter, r *request, key string, list []T) e
 // writeEach is writeList of what convert makes of the elements, one at a time:
 // a list of tasks may have a hundred thousand.
 func writeEach[From, To any](w http.ResponseWriter, r *request, key string, list []From, convert func(From) To) error {
-	body := begin(w, r.Request, http.StatusOK)
+	body := begin(w, r.Request, http.StatusOK, jsonType)
 	_, err := fmt.Fprintf(body, "{%q:[", key)
 	for i := range list {
 		if err != nil {
@@ -103,28 +128,51 @@ func writeEach[From, To any](w http.ResponseWriter, r *request, key string, list
 	return nil // the answer has begun; what fails then is the connection
 }
 
-// answer is a JSON body on its way, compressed if the client accepts that.
+// writeGzip answers with bytes that are gzip themselves. A client that accepts
+// compressed answers gets them wrapped once more, as from Digdag: it takes one
+// layer off and must be left with the other. The wrap does not compress. size is
+// that of the bytes, -1 if it is not known. An error is one of what write reads.
+func writeGzip(w http.ResponseWriter, r *request, size int64, write func(io.Writer) error) error {
+	if encodingFor(r.Header.Values("Accept-Encoding")) == "" && size >= 0 {
+		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	}
+	body := begin(w, r.Request, http.StatusOK, gzipped)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	err := write(body)
+	_ = body.end(err)
+	if r.Context().Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil // nobody listens
+	}
+	return err
+}
+
+// answer is a body on its way, compressed if the client accepts that.
 type answer struct {
 	*bufio.Writer
 	packer io.WriteCloser
 }
 
 // begin writes the head of an answer.
-func begin(w http.ResponseWriter, r *http.Request, status int) *answer {
+func begin(w http.ResponseWriter, r *http.Request, status int, kind string) *answer {
 	h := w.Header()
-	h.Set("Content-Type", jsonType)
+	h.Set("Content-Type", kind)
 	h.Add("Vary", "Accept-Encoding")
-	var packer io.WriteCloser
 	encoding := encodingFor(r.Header.Values("Accept-Encoding"))
 	if encoding != "" {
 		h.Set("Content-Encoding", encoding)
 	}
-	switch encoding {
+	level := flate.DefaultCompression
+	if kind == gzipped {
+		level = flate.NoCompression
+	}
+	var packer io.WriteCloser
+	switch encoding { // the levels are always valid
 	case "gzip":
-		packer = gzip.NewWriter(w)
+		packer, _ = gzip.NewWriterLevel(w, level)
 	case "deflate":
-		// Raw, as Digdag does it: the level is always valid.
-		packer, _ = flate.NewWriter(w, flate.DefaultCompression)
+		packer, _ = flate.NewWriter(w, level) // raw, as Digdag does it
 	}
 	w.WriteHeader(status)
 	if packer == nil {

@@ -14,72 +14,70 @@ type handler func(http.ResponseWriter, *request) error
 // route is a path and what answers each method there. A segment in braces takes
 // any text.
 type route struct {
-	path string
-	get  handler
-	put  handler
-	post handler
-	// kind is the type of what get answers; JSON if empty.
-	kind string
+	path                string
+	get, put, post, del *operation
+	// admin tells that it is for administrators only.
+	admin bool
 }
 
-// request is a request with what its route took from the path.
+// operation answers one method of a path, and says in terms of the wire what it
+// takes and gives: the document of the API is made of it.
+type operation struct {
+	do      handler
+	summary string
+	// query names the parameters that it takes, with spaces between them; no other
+	// one reaches it.
+	query string
+	// body is a value of the wire type of what a client sends; nil for nothing.
+	body any
+	// bare tells that the body may be left out.
+	bare bool
+	// bodyKind and kind are the types of the body and of the answer; JSON if empty.
+	bodyKind, kind string
+	// answer is a value of the wire type of the answer, conflict that of a 409 if
+	// it is no error; nil for what is not JSON.
+	answer, conflict any
+	// status is that of success; 200 if 0.
+	status int
+}
+
+// answers is the type of what the operation answers.
+func (o *operation) answers() string {
+	if o.kind == "" {
+		return jsonType
+	}
+	return o.kind
+}
+
+// request is a request with what its route took from the path and the query.
 type request struct {
 	*http.Request
-	path map[string]string
-}
-
-// routes are all there are.
-func (s *server) routes() []route {
-	return []route{
-		{path: "/livez", get: s.livez, kind: plain},
-		{path: "/readyz", get: s.readyz, kind: plain},
-		{path: "/api/version", get: s.showVersion},
-		{path: "/api/version/check", get: s.versionCheck},
-		{path: "/api/status", get: s.showStatus},
-		{path: "/api/sync", post: s.syncNow},
-		{path: "/api/projects", get: s.projects},
-		{path: "/api/projects/{id}", get: s.project},
-		{path: "/api/projects/{id}/workflows", get: s.projectWorkflows},
-		{path: "/api/projects/{id}/workflows/{name}", get: s.projectWorkflow},
-		{path: "/api/projects/{id}/schedules", get: s.projectSchedules},
-		{path: "/api/projects/{id}/sessions", get: s.projectSessions},
-		{path: "/api/workflows", get: s.workflows},
-		{path: "/api/workflows/{id}", get: s.workflow},
-		{path: "/api/workflows/{id}/truncated_session_time", get: s.truncatedSessionTime},
-		{path: "/api/schedules", get: s.schedules},
-		{path: "/api/schedules/{id}", get: s.schedule},
-		{path: "/api/sessions", get: s.sessions},
-		{path: "/api/sessions/{id}", get: s.session},
-		{path: "/api/sessions/{id}/attempts", get: s.sessionAttempts},
-		{path: "/api/attempts", get: s.attempts, put: s.start},
-		{path: "/api/attempts/{id}", get: s.attempt},
-		{path: "/api/attempts/{id}/retries", get: s.retries},
-		{path: "/api/attempts/{id}/tasks", get: s.tasks},
-		{path: "/api/attempts/{id}/kill", post: s.kill},
-		{path: "/api/logs/{id}/files", get: s.logFiles},
-		{path: "/api/logs/{id}/files/{name}", get: s.logFile, kind: gzipped},
-	}
+	// out is where the answer goes.
+	out    http.ResponseWriter
+	who    Identity
+	path   map[string]string
+	values url.Values
 }
 
 // router finds the route of a request. It is our own because
 // [http.ServeMux] redirects what it thinks is an unclean path, which no client
 // expects here, and answers a wrong method without a JSON body.
-func (s *server) router() http.Handler {
+func (s *server) router() func(http.ResponseWriter, *http.Request, Identity) {
 	routes := s.routes()
 	split := make([][]string, len(routes))
 	for i := range routes {
 		split[i] = segments(routes[i].path)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request, who Identity) {
 		path := segments(r.URL.EscapedPath())
 		for i, pattern := range split {
 			if taken, ok := match(pattern, path); ok {
-				s.serve(w, &request{r, taken}, &routes[i])
+				s.serve(w, &request{Request: r, out: w, who: who, path: taken}, &routes[i])
 				return
 			}
 		}
 		s.fail(w, r, notFoundf("no such path: %s", r.URL.Path))
-	})
+	}
 }
 
 // segments splits a path; one slash at its end does not count.
@@ -121,52 +119,74 @@ func match(pattern, path []string) (map[string]string, bool) {
 
 // serve has a route answer a request.
 func (s *server) serve(w http.ResponseWriter, r *request, to *route) {
-	var h handler
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		h = to.get
-	case http.MethodPut:
-		h = to.put
-	case http.MethodPost:
-		h = to.post
+	operations := to.operations()
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
 	}
+	o := operations[method]
 	allow := strings.Join(to.methods(), ", ")
 	switch {
 	case r.Method == http.MethodOptions:
 		w.Header().Set("Allow", allow)
 		w.Header().Set("Content-Type", plain)
 		_, _ = w.Write([]byte(allow))
-	case h == nil:
+	case r.Method == http.MethodTrace:
+		writeTrace(w, r.Request)
+	case o == nil:
 		w.Header().Set("Allow", allow)
 		s.fail(w, r.Request, statusf(http.StatusMethodNotAllowed, "%s is not a method of %s: it has %s", r.Method, r.URL.Path, allow))
-	case !accepts(r.Header.Values("Accept"), to.answers()):
-		w.WriteHeader(http.StatusNotAcceptable)
+	case to.admin && !r.who.Admin:
+		s.fail(w, r.Request, statusf(http.StatusForbidden, "only an administrator may ask for %s", r.URL.Path))
+	case !accepts(r.Header.Values("Accept"), o.answers()):
+		s.fail(w, r.Request, statusf(http.StatusNotAcceptable, "the answer is %s, which the request does not accept", o.answers()))
 	default:
-		if err := h(w, r); err != nil {
+		err := r.take(strings.Fields(o.query))
+		if err == nil {
+			err = o.do(w, r)
+		}
+		if err != nil {
 			s.fail(w, r.Request, err)
 		}
 	}
 }
 
-// answers is the type of what the route answers.
-func (to *route) answers() string {
-	if to.kind == "" {
-		return jsonType
+// operations returns what the route has, by method.
+func (to *route) operations() map[string]*operation {
+	all := map[string]*operation{
+		http.MethodGet: to.get, http.MethodPut: to.put, http.MethodPost: to.post, http.MethodDelete: to.del,
 	}
-	return to.kind
+	for method, o := range all {
+		if o == nil {
+			delete(all, method)
+		}
+	}
+	return all
 }
 
+// methods lists the methods that the route takes. TRACE works everywhere and is
+// listed nowhere, as in Digdag.
 func (to *route) methods() []string {
 	list := []string{http.MethodOptions}
-	if to.get != nil {
-		list = append(list, http.MethodGet, http.MethodHead)
-	}
-	if to.put != nil {
-		list = append(list, http.MethodPut)
-	}
-	if to.post != nil {
-		list = append(list, http.MethodPost)
+	for method := range to.operations() {
+		list = append(list, method)
+		if method == http.MethodGet {
+			list = append(list, http.MethodHead)
+		}
 	}
 	slices.Sort(list)
 	return list
+}
+
+// writeTrace answers with the head of the request as it came, but without what
+// lets a client in.
+func writeTrace(w http.ResponseWriter, r *http.Request) {
+	head := r.Header.Clone()
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie"} {
+		head.Del(name)
+	}
+	w.Header().Set("Content-Type", "message/http")
+	_, _ = w.Write([]byte("TRACE " + r.URL.RequestURI() + " " + r.Proto + "\r\nHost: " + r.Host + "\r\n"))
+	_ = head.Write(w)
+	_, _ = w.Write([]byte("\r\n"))
 }

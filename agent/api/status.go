@@ -55,13 +55,13 @@ type Repository struct {
 	Ref          string     `json:"ref"`
 	Path         string     `json:"path"`
 	Commit       *Commit    `json:"commit"`
-	LiveSince    Instant    `json:"liveSince"`
+	LiveSince    Instant    `json:"liveSince" schema:"null"`
 	Phase        string     `json:"phase"`
-	LastPoll     Instant    `json:"lastPoll"`
-	LastSuccess  Instant    `json:"lastSuccess"`
-	NextPoll     Instant    `json:"nextPoll"`
+	LastPoll     Instant    `json:"lastPoll" schema:"null"`
+	LastSuccess  Instant    `json:"lastSuccess" schema:"null"`
+	NextPoll     Instant    `json:"nextPoll" schema:"null"`
 	LastError    *string    `json:"lastError"`
-	FailingSince Instant    `json:"failingSince"`
+	FailingSince Instant    `json:"failingSince" schema:"null"`
 	Failures     int        `json:"failures"`
 	Projects     int        `json:"projects"`
 	Workflows    int        `json:"workflows"`
@@ -102,7 +102,7 @@ type Failing struct {
 // Alerts are those that are not delivered yet.
 type Alerts struct {
 	Pending   int     `json:"pending"`
-	Oldest    Instant `json:"oldest"`
+	Oldest    Instant `json:"oldest" schema:"null"`
 	LastError *string `json:"lastError"`
 }
 

@@ -99,7 +99,7 @@ type Project struct {
 	Revision    string  `json:"revision"`
 	CreatedAt   Instant `json:"createdAt"`
 	UpdatedAt   Instant `json:"updatedAt"`
-	DeletedAt   Instant `json:"deletedAt"`
+	DeletedAt   Instant `json:"deletedAt" schema:"null"`
 	ArchiveType string  `json:"archiveType"`
 	ArchiveMD5  *string `json:"archiveMd5"`
 }
@@ -129,7 +129,7 @@ type Schedule struct {
 	Workflow         Named   `json:"workflow"`
 	NextRunTime      Instant `json:"nextRunTime"`
 	NextScheduleTime Local   `json:"nextScheduleTime"`
-	DisabledAt       Instant `json:"disabledAt"`
+	DisabledAt       Instant `json:"disabledAt" schema:"null"`
 }
 
 // ScheduleSummary is what a change of a schedule has led to.
@@ -143,10 +143,10 @@ type ScheduleSummary struct {
 // workflow's zone, or by Count ticks from FromTime. NextRunTime, if given, is
 // when the next tick runs.
 type SkipRequest struct {
-	FromTime    Instant `json:"fromTime"`
+	FromTime    Instant `json:"fromTime" schema:"null"`
 	Count       *int    `json:"count"`
 	NextTime    *string `json:"nextTime"`
-	NextRunTime Instant `json:"nextRunTime"`
+	NextRunTime Instant `json:"nextRunTime" schema:"null"`
 	DryRun      bool    `json:"dryRun"`
 }
 
@@ -156,6 +156,8 @@ type BackfillRequest struct {
 	AttemptName string  `json:"attemptName"`
 	Count       *int    `json:"count"`
 	DryRun      bool    `json:"dryRun"`
+	// Params are laid over those of the project, as those of a start are.
+	Params *params.Map `json:"params,omitempty"`
 }
 
 // BackfillResult holds the attempts of a backfill in the order in which they
@@ -170,7 +172,7 @@ type BackfillResult struct {
 // EnableRequest enables a schedule. With SkipSchedule it moves on to NextTime,
 // which may be local to the workflow's zone; now if that is absent.
 type EnableRequest struct {
-	SkipSchedule bool    `json:"skipSchedule"`
+	SkipSchedule bool    `json:"skipSchedule" schema:"optional"`
 	NextTime     *string `json:"nextTime"`
 }
 
@@ -214,7 +216,7 @@ type LastAttempt struct {
 	CancelRequested  bool        `json:"cancelRequested"`
 	Params           *params.Map `json:"params"`
 	CreatedAt        Instant     `json:"createdAt"`
-	FinishedAt       Instant     `json:"finishedAt"`
+	FinishedAt       Instant     `json:"finishedAt" schema:"null"`
 }
 
 // Attempt is one run of a session. Status is running, success, error or killed.
@@ -233,7 +235,7 @@ type Attempt struct {
 	CancelRequested  bool        `json:"cancelRequested"`
 	Params           *params.Map `json:"params"`
 	CreatedAt        Instant     `json:"createdAt"`
-	FinishedAt       Instant     `json:"finishedAt"`
+	FinishedAt       Instant     `json:"finishedAt" schema:"null"`
 }
 
 // StartRequest asks for a new attempt.
@@ -273,8 +275,8 @@ type Task struct {
 	StoreParams     *params.Map `json:"storeParams"`
 	StateParams     *params.Map `json:"stateParams"`
 	UpdatedAt       Instant     `json:"updatedAt"`
-	RetryAt         Instant     `json:"retryAt"`
-	StartedAt       Instant     `json:"startedAt"`
+	RetryAt         Instant     `json:"retryAt" schema:"null"`
+	StartedAt       Instant     `json:"startedAt" schema:"null"`
 	Error           *params.Map `json:"error"`
 	IsGroup         bool        `json:"isGroup"`
 }

@@ -66,7 +66,7 @@ func (s *server) ofProject(r *request) ([]found, error) {
 	other := false
 	revision := r.query("revision")
 	err := s.withProject(r, func(p *flow.Project) {
-		id, other = p.ID, r.URL.Query().Has("revision") && revision != p.Revision
+		id, other = p.ID, r.has("revision") && revision != p.Revision
 		if other {
 			return
 		}
@@ -91,7 +91,7 @@ func (s *server) projectWorkflows(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if r.URL.Query().Has("name") {
+	if r.has("name") {
 		list = slices.DeleteFunc(list, func(f found) bool { return f.Name != r.query("name") })
 	}
 	workflows, err := s.configured(list)
@@ -102,13 +102,44 @@ func (s *server) projectWorkflows(w http.ResponseWriter, r *request) error {
 }
 
 func (s *server) projectWorkflow(w http.ResponseWriter, r *request) error {
+	return s.oneWorkflow(w, r, r.path["name"])
+}
+
+// namedWorkflow is the look-up that answers 404.
+func (s *server) namedWorkflow(w http.ResponseWriter, r *request) error {
+	name, err := r.required("name")
+	if err != nil {
+		return err
+	}
+	return s.oneWorkflow(w, r, name)
+}
+
+// siteWorkflow is the look-up by the name of the project.
+func (s *server) siteWorkflow(w http.ResponseWriter, r *request) error {
+	project, err := r.required("project")
+	if err != nil {
+		return err
+	}
+	s.Engine.View(func(state *flow.State) {
+		if p := state.ProjectNamed(project); p != nil {
+			r.path = map[string]string{"id": ID(p.ID).String()}
+		}
+	})
+	if r.path == nil {
+		return noProject(project)
+	}
+	return s.namedWorkflow(w, r)
+}
+
+// oneWorkflow answers with the workflow of a name of the project in the path.
+func (s *server) oneWorkflow(w http.ResponseWriter, r *request, name string) error {
 	list, err := s.ofProject(r)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(list, func(f found) bool { return f.Name == r.path["name"] })
+	i := slices.IndexFunc(list, func(f found) bool { return f.Name == name })
 	if i < 0 {
-		return notFoundf("Resource does not exist: workflow name=%s in project id=%s", r.path["name"], r.path["id"])
+		return notFoundf("Resource does not exist: workflow name=%s in project id=%s", name, r.path["id"])
 	}
 	return s.writeWorkflow(w, r, list[i])
 }
