@@ -70,7 +70,7 @@ func (c Courier) try(ctx context.Context, a Alert, name string, tries int) (Deli
 	if jitter == nil {
 		jitter = rand.Float64
 	}
-	d := Delivery{Decision: Retry(tries, OutcomeOf(err), time.Now(), jitter())}
+	d := Delivery{Decision: backoffOf(s).Retry(tries, OutcomeOf(err), time.Now(), jitter())}
 	if d.Action == Delivered {
 		d.Receipt = r
 	}

@@ -157,3 +157,25 @@ func TestDeliverWithRandomJitter(t *testing.T) {
 		t.Errorf("got %v, %v, want another try within a second", d, err)
 	}
 }
+
+// A channel that has a back-off of its own is tried again by that one.
+func TestDeliverWithBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := &scripted{errs: []error{errRefused, errDown, errDown}}
+		c := courier(&log, map[string]Sender{"main": WithBackoff(s, Backoff{Retries: 2, First: 3 * time.Second, Longest: time.Minute, Stubborn: true})})
+		var got []any
+		for tries := range 3 {
+			d, err := c.Deliver(t.Context(), Alert{}, Target{Channel: "main"}, tries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, d.Reason); d.Action == RetryAt {
+				got = append(got, time.Until(d.At))
+			}
+		}
+		if d := cmp.Diff([]any{"invalid_auth", 3 * time.Second, "status 500", 6 * time.Second, "main: status 500 (3 tries)"}, got); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	})
+}

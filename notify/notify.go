@@ -25,7 +25,8 @@ const (
 	AttemptFailed    Kind = "attempt_failed"
 	AttemptRecovered Kind = "attempt_recovered" // first success of a workflow after failures
 	SLAMissed        Kind = "sla_missed"
-	FinishedLate     Kind = "finished_late" // the attempt that missed its SLA has succeeded
+	TimedOut         Kind = "attempt_timed_out" // an attempt was ended because it ran for too long
+	FinishedLate     Kind = "finished_late"     // the attempt that missed its SLA has succeeded
 	SyncFailed       Kind = "sync_failed"
 	SyncRecovered    Kind = "sync_recovered"
 	Rejected         Kind = "rejected" // a commit's project, or a whole commit, was not deployed
@@ -47,6 +48,8 @@ func (k Kind) State() string {
 		return "FAILED"
 	case AttemptRecovered:
 		return "RECOVERED"
+	case TimedOut:
+		return "TIMED OUT"
 	case AgentCrashed:
 		return "AGENT RESTARTED"
 	case Notice:
@@ -76,7 +79,7 @@ const (
 // Tone is the tone of a kind.
 func (k Kind) Tone() Tone {
 	switch k {
-	case AttemptFailed, SyncFailed, Rejected, ScheduleSilent, ScheduleFailed, DiskNearlyFull:
+	case AttemptFailed, TimedOut, SyncFailed, Rejected, ScheduleSilent, ScheduleFailed, DiskNearlyFull:
 		return Bad
 	case AttemptRecovered, SyncRecovered:
 		return Good
@@ -117,6 +120,12 @@ type Alert struct {
 	Session  time.Time // session time in the workflow's zone; the other times are shown in this zone
 	Attempt  uint64
 	Task     string // full name of the failing task
+
+	// What a program asks for and no message shows; see Payload.
+	ProjectID, SessionID, DefinitionID uint64
+	SessionUUID                        string
+	Timezone                           string // the workflow's, by name
+	RevisionName                       string // as the API names it; Revision.ID if empty
 
 	Message     string   // cause, or of a recovery the cause of the failures
 	LogTail     []string // last lines of the task's log, without line ends; LogLines of them are shown

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -23,6 +24,16 @@ type Error struct {
 
 // Error returns the reason.
 func (e *Error) Error() string { return e.Reason }
+
+// SettingError is what New of a channel says of a wrong setting, by the name that it has
+// in every configuration: "url", "headers.Accept".
+type SettingError struct {
+	Name   string
+	Reason string // quotes no secret
+}
+
+// Error returns the name with the reason.
+func (e *SettingError) Error() string { return e.Name + ": " + e.Reason }
 
 // Class sorts the outcomes of a try.
 type Class int
@@ -73,22 +84,63 @@ type Decision struct {
 	Reason string
 }
 
+// Backoff says how patient the deliveries of a channel are.
+type Backoff struct {
+	Retries  int           // how many tries may follow the first; negative: any number
+	First    time.Duration // the first wait; each further one is twice as long
+	Longest  time.Duration // the longest wait
+	MaxAsked time.Duration // the longest wait that the service may ask for
+	Jitter   float64       // the share of a wait that is random, 0 to 1
+	Stubborn bool          // what a channel refuses for good is tried again too
+}
+
+// DefaultBackoff is that of a channel that has none of its own: waits double from
+// one second up to five minutes and then go on for ever; half of a wait is jitter.
+func DefaultBackoff() Backoff {
+	return Backoff{Retries: -1, First: firstWait, Longest: maxWait, MaxAsked: maxAsked, Jitter: 0.5}
+}
+
 // Retry decides what follows a try that ended with o at now, after `tries` earlier
-// ones. Waits double from one second up to five minutes and then go on for ever; half
-// of a wait is jitter (0 ≤ jitter < 1), and never less than the service asked for.
-func Retry(tries int, o Outcome, now time.Time, jitter float64) Decision {
-	switch o.Class {
-	case Success:
+// ones. A wait is never shorter than the service asked for, up to MaxAsked.
+// jitter is random, 0 ≤ jitter < 1.
+func (b Backoff) Retry(tries int, o Outcome, now time.Time, jitter float64) Decision {
+	tries = max(tries, 0)
+	switch {
+	case o.Class == Success:
 		return Decision{Action: Delivered}
-	case Permanent:
+	case o.Class == Permanent && !b.Stubborn:
 		return Decision{Action: GiveUp, Reason: o.Reason}
-	default:
-		full := maxWait
-		if tries < 9 { // 2^9 s is beyond the cap
-			full = min(maxWait, firstWait<<max(tries, 0))
-		}
-		wait := full/2 + time.Duration(float64(full/2)*jitter)
-		wait = max(wait, min(o.RetryAfter, maxAsked))
-		return Decision{Action: RetryAt, At: now.Add(wait), Reason: o.Reason}
+	case b.Retries >= 0 && tries >= b.Retries:
+		return Decision{Action: GiveUp, Reason: fmt.Sprintf("%s (%s)", o.Reason, plural(tries+1, "try"))}
 	}
+	full := b.Longest
+	if shift := min(tries, 62); b.First <= b.Longest>>shift { // else it is beyond the cap
+		full = b.First << shift
+	}
+	random := time.Duration(float64(full) * b.Jitter)
+	wait := full - random + time.Duration(float64(random)*jitter)
+	wait = max(wait, min(o.RetryAfter, b.MaxAsked))
+	return Decision{Action: RetryAt, At: now.Add(wait), Reason: o.Reason}
+}
+
+// Retry decides by the default.
+func Retry(tries int, o Outcome, now time.Time, jitter float64) Decision {
+	return DefaultBackoff().Retry(tries, o, now, jitter)
+}
+
+// patient is a channel with a back-off of its own.
+type patient struct {
+	Sender
+	backoff Backoff
+}
+
+// WithBackoff returns a channel whose deliveries a Courier tries again by b.
+func WithBackoff(s Sender, b Backoff) Sender { return patient{s, b} }
+
+// backoffOf returns the back-off of a channel.
+func backoffOf(s Sender) Backoff {
+	if p, ok := s.(patient); ok {
+		return p.backoff
+	}
+	return DefaultBackoff()
 }

@@ -76,3 +76,38 @@ func TestOutcomeOf(t *testing.T) {
 		}
 	}
 }
+
+// Digdag's: any error is tried again, ten times after the first, waits doubling from
+// one second to half a minute.
+func TestBackoff(t *testing.T) {
+	b := Backoff{Retries: 10, First: time.Second, Longest: 30 * time.Second, MaxAsked: time.Minute, Stubborn: true}
+	now := time.Unix(0, 0)
+	var waits []time.Duration
+	for tries := range 10 {
+		o := Outcome{Class: []Class{Temporary, Permanent}[tries%2]}
+		d := b.Retry(tries, o, now, 0.7)
+		if d.Action != RetryAt {
+			t.Fatalf("try %d: got %v", tries, d.Action)
+		}
+		waits = append(waits, d.At.Sub(now)/time.Second)
+	}
+	if d := cmp.Diff([]time.Duration{1, 2, 4, 8, 16, 30, 30, 30, 30, 30}, waits); d != "" {
+		t.Errorf("seconds (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(Decision{Action: GiveUp, Reason: "status 500 (11 tries)"}, b.Retry(10, Outcome{Reason: "status 500"}, now, 0)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if d := b.Retry(0, Outcome{RetryAfter: time.Hour}, now, 0); d.At.Sub(now) != time.Minute {
+		t.Errorf("asked for an hour: got %v, want a minute", d)
+	}
+	b.Retries = 0
+	if d := cmp.Diff(Decision{Action: GiveUp, Reason: "x (1 try)"}, b.Retry(0, Outcome{Reason: "x"}, now, 0)); d != "" {
+		t.Errorf("no retries (-want +got):\n%s", d)
+	}
+	b = Backoff{Retries: -1, First: time.Second, Longest: math.MaxInt64}
+	for _, tries := range []int{0, 30, 33, 34, 62, 63, math.MaxInt} {
+		if d := b.Retry(tries, Outcome{}, now, 0); d.At.Before(now) {
+			t.Errorf("try %d: got a wait of %s", tries, d.At.Sub(now))
+		}
+	}
+}

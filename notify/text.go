@@ -112,5 +112,12 @@ func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		noun = stem + "ie"
+	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
+
+// Excerpt makes what another program said fit for an error: the first line that holds
+// anything, without control characters, at most n characters.
+func Excerpt(s string, n int) string { return capped(oneLine(s), n) }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"regexp"
-	"strconv"
 	"time"
 
 	slackgo "github.com/slack-go/slack"
@@ -42,7 +40,7 @@ func classify(err error, seen *witness, hook bool) *failure {
 	case err == nil:
 		return nil
 	case seen.status == 0:
-		f.text = trouble(err)
+		f.text = notify.Trouble(err)
 	case seen.status == http.StatusOK && errors.As(err, &answer):
 		f.code = code(answer.Err)
 		f.text = f.code
@@ -58,25 +56,6 @@ func classify(err error, seen *witness, hook bool) *failure {
 		f.text = fmt.Sprintf("status %d %s", seen.status, http.StatusText(seen.status))
 	}
 	return f
-}
-
-// trouble names network trouble without quoting it: the errors of net/http carry the URL.
-func trouble(err error) string {
-	var dns *net.DNSError
-	var op *net.OpError
-	var timeout interface{ Timeout() bool }
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer in time"
-	case errors.As(err, &dns):
-		return "the host's name could not be resolved"
-	case errors.As(err, &op) && op.Op == "dial":
-		return "could not connect"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was closed without an answer"
-	default:
-		return "the request failed"
-	}
 }
 
 var codeShape = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
@@ -191,23 +170,11 @@ func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	w.status = resp.StatusCode
 	if w.status == http.StatusTooManyRequests || w.status == http.StatusServiceUnavailable {
-		w.retryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+		w.retryAfter = notify.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	}
 	resp.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
 	return resp, nil
-}
-
-// retryAfter reads the header's two forms, seconds and date. Anything else asks for nothing.
-func retryAfter(header string, now time.Time) time.Duration {
-	const most = 24 * time.Hour // beyond it the number is nonsense, and larger ones overflow
-	if s, err := strconv.Atoi(header); err == nil {
-		return min(time.Duration(max(0, min(s, int(most/time.Second))))*time.Second, most)
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return min(max(0, at.Sub(now)), most)
-	}
-	return 0
 }

@@ -106,29 +106,6 @@ func TestFailuresOfTheWebhook(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
-	for _, tt := range []struct {
-		header string
-		want   time.Duration
-	}{
-		{"", 0},
-		{"0", 0},
-		{"30", 30 * time.Second},
-		{"-1", 0},
-		{"1.5", 0},
-		{"99999999999", 24 * time.Hour},
-		{"999999999999999999999999", 0},
-		{"Mon, 23 Nov 2026 00:01:00 GMT", time.Minute},
-		{"Sun, 22 Nov 2026 00:00:00 GMT", 0},
-		{"Mon, 23 Nov 2099 00:00:00 GMT", 24 * time.Hour},
-	} {
-		if got := retryAfter(tt.header, now); got != tt.want {
-			t.Errorf("%q: got %s, want %s", tt.header, got, tt.want)
-		}
-	}
-}
-
 // journal is a log that must stay free of canaries.
 type journal struct{ bytes.Buffer }
 

@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -82,22 +81,9 @@ func New(o Options) (*Sender, error) {
 		o.Timeout = defaultTimeout
 	}
 	if o.Transport == nil {
-		o.Transport = transport(o.Timeout)
+		o.Transport = notify.Transport(o.Timeout)
 	}
 	return &Sender{opts: o, pace: newPacer(every, burst)}, nil
-}
-
-func transport(timeout time.Duration) http.RoundTripper {
-	const wait = 5 * time.Second
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: wait}).DialContext,
-		TLSHandshakeTimeout:   wait,
-		ResponseHeaderTimeout: timeout,
-		IdleConnTimeout:       30 * time.Second,
-		MaxIdleConnsPerHost:   1,
-		ForceAttemptHTTP2:     true,
-	}
 }
 
 // Send delivers the alert. Its error is a *notify.Error, or wraps that of ctx.
