@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"gitdag/bench/agenttest"
+	"gitdag/engine/secret"
 )
 
 // terminal is one that a test types on, and a command that reads from it.
@@ -112,7 +113,7 @@ func TestPromptIsInterrupted(t *testing.T) {
 
 func TestSecretsThatAreTooLongOrNoText(t *testing.T) {
 	dir := t.TempDir()
-	for name, content := range map[string]string{"max": strings.Repeat("x", maxSecret), "long": strings.Repeat("x", maxSecret+1), "binary": "\xff\xfe"} {
+	for name, content := range map[string]string{"max": strings.Repeat("x", secret.MaxValue), "long": strings.Repeat("x", secret.MaxValue+1), "binary": "\xff\xfe"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"gopkg.in/yaml.v3"
 
 	"gitdag/engine/operator"
+	"gitdag/engine/secret"
 )
 
 // Secrets are the local secrets: entries of the configuration first, then a
@@ -21,12 +21,6 @@ type Secrets struct {
 	// Dirs are looked into in order.
 	Dirs []string
 }
-
-// secretKey is what the name of a secret's file may be.
-var secretKey = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?)*$`)
-
-// IsSecretKey tells whether a text may be the key of a secret.
-func IsSecretKey(text string) bool { return len(text) <= 255 && secretKey.MatchString(text) }
 
 // Secret is a key with its value.
 type Secret struct{ Key, Value string }
@@ -61,7 +55,7 @@ func (s Secrets) Secret(_ context.Context, key string) (string, error) {
 	if value, ok := s.Config[key]; ok {
 		return value, nil
 	}
-	if IsSecretKey(key) {
+	if secret.IsKey(key) {
 		for _, dir := range s.Dirs {
 			value, err := os.ReadFile(filepath.Join(dir, key))
 			switch {

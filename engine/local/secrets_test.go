@@ -27,14 +27,3 @@ func TestParseSecrets(t *testing.T) {
 		}
 	}
 }
-
-func TestIsSecretKey(t *testing.T) {
-	for text, want := range map[string]bool{
-		"a": true, "a.b": true, "pg.pass-word_1": true, strings.Repeat("k", 255): true, strings.Repeat("k", 256): false,
-		"": false, ".": false, "a.": false, ".a": false, "a..b": false, "1a": false, "a-": false, "../a": false, "a\n": false, "a b": false,
-	} {
-		if got := IsSecretKey(text); got != want {
-			t.Errorf("%q: got %v, want %v", text, got, want)
-		}
-	}
-}

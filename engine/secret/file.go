@@ -33,7 +33,7 @@ const (
 // entry is a sealed secret.
 type entry struct{ key, sealer, sealed string }
 
-// sealer is a set of keys by id.
+// keyring is a set of keys by id.
 type keyring map[string]Key
 
 var encoding = base64.StdEncoding.Strict()

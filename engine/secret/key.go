@@ -53,16 +53,11 @@ func ParseKey(text []byte) (Key, error) {
 // LoadKey reads a key from a file. The warning, where there is one, is for whoever
 // keeps the file.
 func LoadKey(file string) (key Key, warning string, err error) {
-	f, err := os.Open(file)
+	info, err := os.Stat(file)
 	if err != nil {
 		return Key{}, "", fmt.Errorf("read the key for secrets: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return Key{}, "", fmt.Errorf("read the key for secrets: %w", err)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyText))
+	text, err := readUpTo(file, maxKeyText)
 	if err != nil {
 		return Key{}, "", fmt.Errorf("read the key for secrets: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -61,10 +62,8 @@ func (d Dir) Lookup(_ context.Context, key string) (string, bool, error) {
 		return "", false, fmt.Errorf("read secret %s: %w", key, err)
 	case !info.Mode().IsRegular():
 		return "", false, fmt.Errorf("read secret %s: %s is no regular file", key, file)
-	case info.Size() > MaxValue+1:
-		return "", false, fmt.Errorf("read secret %s from %s: the value has more than %d bytes", key, file, MaxValue)
 	}
-	data, err := os.ReadFile(file)
+	data, err := readUpTo(file, MaxValue+2)
 	if err != nil {
 		return "", false, fmt.Errorf("read secret %s: %w", key, err)
 	}
@@ -73,6 +72,16 @@ func (d Dir) Lookup(_ context.Context, key string) (string, bool, error) {
 		return "", false, fmt.Errorf("read secret %s from %s: %w", key, file, err)
 	}
 	return value, true, nil
+}
+
+// readUpTo reads the beginning of a file.
+func readUpTo(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
 }
 
 // Environ are the secrets in environment variables, by the name that [Variable]

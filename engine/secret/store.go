@@ -33,13 +33,13 @@ type Store struct {
 	changing sync.Mutex // one change at a time; readers read what is published
 }
 
-// Open opens the store in a directory, which only Set makes. New values are sealed
-// with the current key; what was sealed with an old one can be read, and
-// [Store.Rotate] renews it. Without a current key nothing can be set; without
-// any there are no secrets.
+// Open opens the store in a directory that no other process writes, and that only
+// Set makes. New values are sealed with the current key; what was sealed with an
+// old one can be read, and [Store.Rotate] renews it. Without a current key
+// nothing can be set; without any there are no secrets.
 func Open(dir string, current Key, old ...Key) (*Store, error) {
 	s := &Store{dir: dir, current: current, keys: keyring{}}
-	for _, k := range append(old, current) {
+	for _, k := range slices.Concat(old, []Key{current}) {
 		if !k.IsZero() {
 			s.keys[k.id] = k
 		}
@@ -122,9 +122,9 @@ func (s *Store) DeleteProject(project uint64) error {
 	return nil
 }
 
-// Rotate seals everything that was not sealed with the current key anew, after
-// which the old keys can go. It goes on after a project that fails; what is done
-// stays done, and calling it again is safe at any time.
+// Rotate seals everything anew with the current key, after which the old ones can
+// go. It goes on after a project that fails; what is done stays done, and calling
+// it again is safe at any time.
 func (s *Store) Rotate() error {
 	if s.current.IsZero() {
 		return ErrDisabled
