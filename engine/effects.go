@@ -29,7 +29,7 @@ func (e *Engine) perform(effect flow.Effect) {
 		e.background(e.answers, func() { e.tickDue(effect) })
 	case *flow.CatchUpDue:
 		e.background(e.answers, func() { e.catchUp(effect) })
-	case *flow.Archive:
+	case *flow.ArchiveAttempt:
 		e.background(e.archives, func() { e.archive(effect.Attempt) })
 	case *flow.EvaluateGroup:
 		e.background(e.answers, func() { e.evaluateGroup(effect) })
@@ -114,40 +114,54 @@ func (e *Engine) again(f func() error) error {
 	}
 }
 
-// workflow returns the live definition behind a schedule, and its names.
-func (e *Engine) scheduled(id uint64) (w flow.Workflow, project flow.Project, err error) {
+// scheduled returns the live definition behind a schedule, and the schedule as
+// it is.
+func (e *Engine) scheduled(id uint64) (w flow.Workflow, sched flow.Schedule, err error) {
 	err = errNoDefinition
 	e.View(func(s *flow.State) {
-		sched := s.Schedule(id)
-		if sched == nil {
+		found := s.Schedule(id)
+		if found == nil {
 			return
 		}
-		if found := sched.Project.Workflow(sched.Workflow); found != nil {
-			w, project, err = *found, *sched.Project, nil
+		project := *found.Project
+		if definition := project.Workflow(found.Workflow); definition != nil {
+			w, sched, err = *definition, *found, nil
+			w.Project, sched.Project = &project, &project
 		}
 	})
-	return w, project, err
+	return w, sched, err
 }
 
-// tickDue gathers what the attempt of a due tick needs.
+// tickDue gathers what the attempt of a due tick needs, and does so again if
+// the workflow was deployed anew meanwhile.
 func (e *Engine) tickDue(due *flow.TickDue) {
-	w, p, err := e.scheduled(due.Schedule)
-	if errors.Is(err, errNoDefinition) {
-		return // removed meanwhile
+	for {
+		w, _, err := e.scheduled(due.Schedule)
+		if err != nil {
+			return // removed meanwhile
+		}
+		if err = e.answerTick(due, &w); errors.Is(err, flow.ErrRedeployed) {
+			continue
+		}
+		if err != nil && !errors.Is(err, flow.ErrStaleTick) && !errors.Is(err, flow.ErrNoSchedule) && e.ctx.Err() == nil && e.Err() == nil {
+			e.log.Error("a scheduled run was not accepted", "project", w.Project.Name, "workflow", w.Name, "err", err)
+		}
+		return
 	}
-	lock := e.sessions.of(p.ID, w.Name, due.Session)
+}
+
+func (e *Engine) answerTick(due *flow.TickDue, w *flow.Workflow) error {
+	lock := e.sessions.of(w.Project.ID, w.Name, due.Session)
 	lock.RLock()
 	defer lock.RUnlock()
-	in, err := e.tickReady(due, &w)
+	in, err := e.tickReady(due, w)
 	if err != nil {
-		e.log.Error("a scheduled run could not be prepared", "project", p.Name, "workflow", w.Name, "session", due.Session, "err", err)
+		e.log.Error("a scheduled run could not be prepared", "project", w.Project.Name, "workflow", w.Name, "session", due.Session, "err", err)
 		_, err = e.report(e.ctx, &flow.TickFailed{Schedule: due.Schedule, Session: due.Session, Why: err.Error()})
-	} else {
-		_, err = e.report(e.ctx, in)
+		return err
 	}
-	if err != nil && !errors.Is(err, flow.ErrStaleTick) && !errors.Is(err, flow.ErrNoSchedule) && e.ctx.Err() == nil && e.Err() == nil {
-		e.log.Error("a scheduled run was not accepted", "project", p.Name, "workflow", w.Name, "err", err)
-	}
+	_, err = e.report(e.ctx, in)
+	return err
 }
 
 func (e *Engine) tickReady(due *flow.TickDue, w *flow.Workflow) (*flow.TickReady, error) {
@@ -175,7 +189,7 @@ func (e *Engine) tickReady(due *flow.TickDue, w *flow.Workflow) (*flow.TickReady
 		return nil, err
 	}
 	return &flow.TickReady{
-		Schedule: due.Schedule, Session: due.Session, Tree: tree, UUID: uuid.NewString(),
+		Schedule: due.Schedule, Session: due.Session, Definition: w.ID, Tree: tree, UUID: uuid.NewString(),
 		Params: value, SLA: d.deadline(due.Run), Past: past, Next: tick(d.Schedule.Next(due.Session)),
 	}, nil
 }
@@ -199,24 +213,36 @@ func sessionParams(d *Definition, session time.Time, given *params.Map) *params.
 
 // catchUp lists the ticks that a schedule has missed.
 func (e *Engine) catchUp(due *flow.CatchUpDue) {
-	w, p, err := e.scheduled(due.Schedule)
+	w, _, err := e.scheduled(due.Schedule)
 	if err != nil {
 		return
 	}
 	d, err := e.objects.definition(w.Ref)
 	if err != nil || d.Schedule == nil {
-		e.log.Error("missed runs could not be listed", "project", p.Name, "workflow", w.Name, "err", err)
+		e.log.Error("missed runs could not be listed", "project", w.Project.Name, "workflow", w.Name, "err", err)
 		return
 	}
-	now := e.now()
-	ticks, skipped := d.Schedule.Between(due.From.Run.Add(-time.Nanosecond), now, due.Limit)
-	in := &flow.TicksMissed{Schedule: due.Schedule, Skipped: skipped, Next: tick(d.Schedule.First(now.Add(time.Nanosecond)))}
+	in := missed(d, due, e.now())
+	if _, err := e.report(e.ctx, in); err != nil && e.ctx.Err() == nil && e.Err() == nil && !errors.Is(err, flow.ErrStaleTick) {
+		e.log.Error("missed runs were not accepted", "project", w.Project.Name, "workflow", w.Name, "err", err)
+	}
+}
+
+// missed lists the ticks from that of a question on which ought to have run
+// by now.
+func missed(d *Definition, due *flow.CatchUpDue, now time.Time) *flow.TicksMissed {
+	from := due.From.Run
+	if own, ok := d.Schedule.Last(due.From.Session.Add(time.Second)); ok && own.Session.Equal(due.From.Session) {
+		from = own.Run // it may have been put off
+	}
+	ticks, skipped := d.Schedule.Between(from.Add(-time.Nanosecond), now, due.Limit)
+	in := &flow.TicksMissed{
+		Schedule: due.Schedule, Skipped: skipped, Next: tick(d.Schedule.First(now.Add(time.Nanosecond))), From: from.In(d.Zone),
+	}
 	for _, t := range ticks {
 		in.Ticks = append(in.Ticks, tick(t, true))
 	}
-	if _, err := e.report(e.ctx, in); err != nil && e.ctx.Err() == nil && e.Err() == nil && !errors.Is(err, flow.ErrStaleTick) {
-		e.log.Error("missed runs were not accepted", "project", p.Name, "workflow", w.Name, "err", err)
-	}
+	return in
 }
 
 // evaluateGroup evaluates a group's templated `_retry` and `_parallel` (L31).

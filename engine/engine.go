@@ -98,6 +98,12 @@ type Options struct {
 	// Objects keeps what events name, and what is deployed.
 	Objects ObjectStore
 	History History
+	// Former tells what the newest attempt of the history knows of a definition
+	// that the state keeps no more; nil, and an answer of nil, for nothing.
+	Former func(ctx context.Context, definition uint64) (*flow.AttemptFacts, error)
+	// Before returns the time of a workflow's newest session before another time,
+	// as far as the history knows; nil, and a zero time, for none.
+	Before func(ctx context.Context, project uint64, workflow string, before time.Time) (time.Time, error)
 
 	Operators  *operator.Registry
 	Workspaces Workspaces

@@ -20,6 +20,11 @@ func (e *Engine) logEvents(events []flow.Event) {
 		case *flow.AttemptStarted:
 			e.log.Info("attempt started", "project", ev.Attempt.ProjectName, "workflow", ev.Attempt.Workflow,
 				"session", ev.Session.Time, "attempt", ev.Attempt.ID, "revision", ev.Attempt.Revision)
+		case *flow.Backfilled:
+			e.log.Info("attempts added to run one after another", "project", ev.Attempt.ProjectName, "workflow", ev.Attempt.Workflow,
+				"name", ev.Attempt.RetryName, "attempt", ev.Attempt.ID, "count", len(ev.Sessions), "revision", ev.Attempt.Revision)
+		case *flow.AttemptBegun:
+			e.log.Info("attempt begins", "attempt", ev.Attempt)
 		case *flow.AttemptSettled:
 			e.log.Info("attempt ended", "attempt", ev.Attempt, "success", ev.Success)
 		case *flow.AttemptKilled:

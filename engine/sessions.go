@@ -17,6 +17,22 @@ type sessionLocks struct {
 	locks [64]sync.RWMutex
 }
 
+// rlockAll locks several sessions of a workflow for reading, each lock once.
+func (l *sessionLocks) rlockAll(project uint64, workflow string, sessions []time.Time) (unlock func()) {
+	held := map[*sync.RWMutex]bool{}
+	for _, session := range sessions {
+		if lock := l.of(project, workflow, session); !held[lock] {
+			lock.RLock()
+			held[lock] = true
+		}
+	}
+	return func() {
+		for lock := range held {
+			lock.RUnlock()
+		}
+	}
+}
+
 func (l *sessionLocks) of(project uint64, workflow string, session time.Time) *sync.RWMutex {
 	l.once.Do(func() { l.seed = maphash.MakeSeed() })
 	h := maphash.String(l.seed, strconv.FormatUint(project, 10)+"/"+workflow+"/"+strconv.FormatInt(session.Unix(), 10))

@@ -23,8 +23,8 @@ type StartRequest struct {
 	Params *params.Map
 	// Resume, where set, takes tasks over from another attempt.
 	Resume *Resume
-	// Former is what an attempt tells of Definition, for one that is not live
-	// any more: without it such a definition is not found.
+	// Former is what an attempt tells of Definition, for one that the state keeps
+	// no more; nil has [Options.Former] asked.
 	Former *flow.AttemptFacts
 }
 
@@ -84,14 +84,9 @@ var ErrNotFound = errors.New("not found")
 // StartAttempt starts an attempt and returns its id once that is durable. A
 // session that has an attempt of the name is a [*flow.Conflict].
 func (e *Engine) StartAttempt(ctx context.Context, r StartRequest) (uint64, error) {
-	w, err := e.definitionOf(r)
+	w, err := e.definitionOf(ctx, &r)
 	if err != nil {
 		return 0, err
-	}
-	if r.Former != nil {
-		if err := e.objects.renew(w.Ref); err != nil {
-			return 0, err
-		}
 	}
 	d, err := e.objects.definition(w.Ref)
 	if err != nil {
@@ -130,25 +125,65 @@ func (e *Engine) StartAttempt(ctx context.Context, r StartRequest) (uint64, erro
 	return out.Attempt, err
 }
 
-func (e *Engine) definitionOf(r StartRequest) (w flow.Workflow, err error) {
+// definitionOf finds the definition that a request means. Former of the request
+// is set where only an attempt still knows it, and nil where the state does.
+func (e *Engine) definitionOf(ctx context.Context, r *StartRequest) (flow.Workflow, error) {
+	w, found := e.kept(r)
+	if found {
+		r.Former = nil
+	} else if r.Definition != 0 {
+		if err := e.findFormer(ctx, r); err != nil {
+			return w, err
+		}
+	}
+	switch f := r.Former; {
+	case w.Project != nil && !w.Project.DeletedAt.IsZero():
+	case found:
+		return w, nil
+	case f != nil:
+		w = flow.Workflow{ID: f.Definition, Name: f.Workflow, Ref: f.Ref, Project: &flow.Project{ID: f.Project, Name: f.ProjectName}}
+		return w, e.objects.renew(w.Ref)
+	}
+	name := fmt.Sprintf("%s of project %s", r.Workflow, r.Project)
+	if r.Definition != 0 {
+		name = fmt.Sprint(r.Definition)
+	}
+	return w, fmt.Errorf("workflow %s: %w", name, ErrNotFound)
+}
+
+// kept returns the definition that a request means, if the state keeps it.
+func (e *Engine) kept(r *StartRequest) (w flow.Workflow, ok bool) {
 	e.View(func(s *flow.State) {
-		found := s.Workflow(r.Definition)
+		found, _ := s.Definition(r.Definition)
 		if p := s.ProjectNamed(r.Project); r.Definition == 0 && p != nil {
 			found = p.Workflow(r.Workflow)
 		}
-		if f := r.Former; found == nil && f != nil {
-			w = flow.Workflow{ID: f.Definition, Name: f.Workflow, Ref: f.Ref, Project: &flow.Project{ID: f.Project, Name: f.ProjectName}}
-			return
+		if ok = found != nil; ok {
+			w = *found
+			project := *found.Project
+			w.Project = &project
 		}
-		if found == nil {
-			err = fmt.Errorf("workflow %s%s: %w", r.Project+"/", r.Workflow, ErrNotFound)
-			return
-		}
-		w = *found
-		project := *found.Project
-		w.Project = &project
 	})
-	return w, err
+	return w, ok
+}
+
+// findFormer completes a request with what an attempt knows of its definition.
+func (e *Engine) findFormer(ctx context.Context, r *StartRequest) (err error) {
+	if r.Former != nil {
+		return nil
+	}
+	e.View(func(s *flow.State) {
+		for _, a := range s.Attempts() {
+			if a.Definition == r.Definition {
+				facts := a.AttemptFacts
+				r.Former = &facts
+			}
+		}
+	})
+	if r.Former == nil && e.options.Former != nil {
+		r.Former, err = e.options.Former(ctx, r.Definition)
+	}
+	return err
 }
 
 // Definition reads the definition that a live workflow or an attempt names. The

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,7 @@ const (
 	AlertMessage       = "message"
 	AlertSyncFailed    = "sync_failed"
 	AlertSyncRecovered = "sync_recovered"
+	AlertTimedOut      = "attempt_timed_out"
 )
 
 // Alert is what there is to tell, with all that its text needs: the attempt
@@ -34,7 +36,10 @@ type Alert struct {
 	Workflow    string        `json:",omitempty"`
 	Session     time.Time     `json:",omitzero"`
 	Timezone    string        `json:",omitempty"`
+	SessionID   uint64        `json:",omitempty"`
+	SessionUUID string        `json:",omitempty"`
 	Attempt     uint64        `json:",omitempty"`
+	Definition  uint64        `json:",omitempty"` // of the workflow that ran
 	Task        string        `json:",omitempty"` // full name of the task that failed
 	TaskID      uint64        `json:",omitempty"`
 	Message     string        `json:",omitempty"`
@@ -77,13 +82,9 @@ func (st *step) raise(a Alert) {
 
 // offer asks for the delivery of the oldest alert of p's incident if it is p.
 func (st *step) offer(p *Pending) {
-	for _, other := range st.s.alerts {
-		if other.Alert.Incident == p.Alert.Incident && other.ID < p.ID {
-			p.waiting = true
-			return
-		}
+	if p.waiting = st.s.incidents[p.Alert.Incident][0] != p.ID; p.waiting {
+		return
 	}
-	p.waiting = false
 	if p.Due.After(st.now.time()) {
 		st.s.timers.add(stampOf(p.Due), timerAlert, p.ID, 0)
 		return
@@ -126,19 +127,34 @@ func (st *step) alertUndelivered(in *AlertUndelivered) error {
 
 // offerNext turns to the oldest alert of an incident after one was closed.
 func (st *step) offerNext(incident string) {
-	var next *Pending
-	for _, p := range st.s.alerts {
-		if p.Alert.Incident == incident && (next == nil || p.ID < next.ID) {
-			next = p
-		}
+	if ids := st.s.incidents[incident]; len(ids) > 0 {
+		st.offer(st.s.alerts[ids[0]])
 	}
-	if next != nil {
-		st.offer(next)
+}
+
+// hold adds an alert that is to be delivered.
+func (s *State) hold(p *Pending) {
+	s.alerts[p.ID] = p
+	s.incidents[p.Alert.Incident] = append(s.incidents[p.Alert.Incident], p.ID)
+}
+
+// drop removes an alert.
+func (s *State) drop(p *Pending) {
+	delete(s.alerts, p.ID)
+	ids := s.incidents[p.Alert.Incident]
+	if i := slices.Index(ids, p.ID); i == 0 {
+		ids = ids[1:]
+	} else {
+		ids = slices.Delete(ids, i, i+1)
+	}
+	s.incidents[p.Alert.Incident] = ids
+	if len(ids) == 0 {
+		delete(s.incidents, p.Alert.Incident)
 	}
 }
 
 func (s *State) applyAlertRaised(e *AlertRaised) {
-	s.alerts[e.ID] = &Pending{ID: e.ID, Alert: e.Alert, RaisedAt: e.At.time()}
+	s.hold(&Pending{ID: e.ID, Alert: e.Alert, RaisedAt: e.At.time()})
 	s.last.Alert = max(s.last.Alert, e.ID)
 	if e.Alert.Kind == AlertSyncFailed || e.Alert.Kind == AlertSyncRecovered {
 		repo := s.repos[e.Alert.Repo]
@@ -158,7 +174,7 @@ func (s *State) applyAlertDelayed(e *AlertDelayed) {
 
 func (s *State) applyAlertClosed(e *AlertClosed) {
 	p := s.alerts[e.ID]
-	delete(s.alerts, e.ID)
+	s.drop(p)
 	key := workflowKey{p.Alert.ProjectID, p.Alert.Workflow}
 	h := s.health[key]
 	switch {

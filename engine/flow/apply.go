@@ -15,7 +15,11 @@ import (
 func (s *State) Apply(e Event) {
 	switch e := e.(type) {
 	case *AttemptStarted:
-		s.applyStarted(e)
+		s.add(e)
+	case *Backfilled:
+		s.applyBackfilled(e)
+	case *AttemptBegun:
+		s.plant(s.attempts[e.Attempt], e.Base, e.At)
 	case *TaskMoved:
 		s.applyMoved(e)
 	case *SLAMissed:
@@ -43,7 +47,8 @@ func (s *State) Apply(e Event) {
 	}
 }
 
-func (s *State) applyStarted(e *AttemptStarted) {
+// add adds an attempt, and its session if that is new.
+func (s *State) add(e *AttemptStarted) {
 	key := sessionKey{workflowKey{e.Session.Project, e.Session.Workflow}, e.Session.Time.Unix()}
 	x := s.bySession[key]
 	if x == nil {
@@ -51,19 +56,32 @@ func (s *State) applyStarted(e *AttemptStarted) {
 		s.sessions[x.ID] = x
 		s.bySession[key] = x
 	}
-	a := &Attempt{AttemptFacts: e.Attempt, Session: x, CreatedAt: e.At.time()}
+	a := &Attempt{
+		AttemptFacts: e.Attempt, Session: x, CreatedAt: e.At.time(),
+		Waiting: true, After: e.After, tree: e.Tree,
+	}
 	x.attempts = append(x.attempts, a)
 	s.attempts[a.ID] = a
-	a.blocks = []*Block{newBlock(&Insert{Base: e.Base, Tree: e.Tree}, nil)}
-	a.size = len(e.Tree.Nodes)
-	a.blocks[0].at0 = e.At
-	for i := range a.blocks[0].tasks {
-		a.blocks[0].tasks[i].updated = e.At
-	}
 	s.last.Session = max(s.last.Session, x.ID)
 	s.last.Attempt = max(s.last.Attempt, a.ID)
-	s.last.Task = max(s.last.Task, a.blocks[0].end()-1)
-	a.resume(a.blocks[0])
+	s.enter(a)
+	if e.Base != 0 {
+		s.plant(a, e.Base, e.At)
+	}
+}
+
+// plant gives an attempt its static tasks.
+func (s *State) plant(a *Attempt, base uint64, at stamp) {
+	b := newBlock(&Insert{Base: base, Tree: a.tree}, nil)
+	a.blocks, a.size = []*Block{b}, len(b.tasks)
+	a.Waiting, a.tree = false, nil
+	s.waiting--
+	b.at0 = at
+	for i := range b.tasks {
+		b.tasks[i].updated = at
+	}
+	s.last.Task = max(s.last.Task, b.end()-1)
+	a.resume(b)
 	root := a.root()
 	if root.Node().Options != nil {
 		root.state = Ready
@@ -432,6 +450,7 @@ func (s *State) applyKilled(e *AttemptKilled) {
 func (s *State) applySettled(e *AttemptSettled) {
 	a := s.attempts[e.Attempt]
 	a.Done, a.Succeeded, a.FinishedAt = true, e.Success, e.At.time()
+	s.leave(a)
 	key := workflowKey{a.Project, a.Workflow}
 	h := s.health[key]
 	switch {
@@ -470,7 +489,7 @@ func (s *State) applyScheduleMoved(e *ScheduleMoved) {
 	sched := s.schedule[e.Schedule]
 	sched.UpdatedAt = e.At.time()
 	sched.asked, sched.missed = nil, false
-	sched.Next = e.Next
+	sched.Next, sched.Tries = e.Next, e.Tries
 	if e.Last != 0 {
 		sched.Last = e.Last.time()
 	}

@@ -48,30 +48,44 @@ func operatorTree(name, typ, command string) *Tree {
 
 // start makes a new attempt unless the session has one of its name.
 func (st *step) start(in *Start) error {
-	w := st.s.byWorkflow[in.Definition]
-	if in.Definition == 0 {
-		if p := st.s.byProject[in.Project]; p != nil {
-			w = p.Workflow(in.Workflow)
-		}
-	}
-	if w == nil && in.Former != nil {
-		w = st.s.former(in.Former)
-	}
+	w := st.s.startable(in)
 	if w == nil {
 		return ErrNoWorkflow
 	}
-	facts := AttemptFacts{RetryName: in.RetryName, Params: in.Params, Resume: in.Resume, SLA: in.SLA}
 	if err := st.s.conflict(w, in.Session, in.RetryName, in.Past); err != nil {
 		return err
 	}
-	if err := st.s.room(0, len(in.Tree.Nodes)); err != nil {
+	if err := st.s.admit(1, len(in.Tree.Nodes)); err != nil {
 		return err
 	}
+	facts := st.s.facts(w)
+	facts.RetryName, facts.Params, facts.Resume, facts.SLA = in.RetryName, in.Params, in.Resume, in.SLA
 	st.begin(w, in, facts)
 	return nil
 }
 
-// former returns a definition that is not live any more as an attempt knew it;
+// startable returns the definition that a start means; nil if there is none
+// whose project is live.
+func (s *State) startable(in *Start) *Workflow {
+	if in.Definition == 0 {
+		if p := s.byProject[in.Project]; p != nil {
+			return p.Workflow(in.Workflow)
+		}
+		return nil
+	}
+	if w := s.definitions[in.Definition]; w != nil {
+		if w.Project.DeletedAt.IsZero() {
+			return w
+		}
+		return nil
+	}
+	if in.Former != nil {
+		return s.former(in.Former)
+	}
+	return nil
+}
+
+// former returns a definition that is not kept any more as an attempt knew it;
 // nil if its project is gone.
 func (s *State) former(f *AttemptFacts) *Workflow {
 	p := s.projects[f.Project]
@@ -80,7 +94,7 @@ func (s *State) former(f *AttemptFacts) *Workflow {
 	}
 	return &Workflow{
 		ID: f.Definition, Name: f.Workflow, Revision: f.Revision, Timezone: f.Timezone, Ref: f.Ref,
-		Project: &Project{ID: p.ID, Name: p.Name, Commit: f.Commit, Checkout: f.Checkout},
+		Project: p, revision: &Revision{Name: f.Revision, Commit: f.Commit, Checkout: f.Checkout},
 	}
 }
 
@@ -112,42 +126,60 @@ func keyOf(w *Workflow, session time.Time) sessionKey {
 	return sessionKey{workflowKey{w.Project.ID, w.Name}, session.Unix()}
 }
 
-// begin starts an attempt of a workflow. Of in it takes what
-// makes the session.
-func (st *step) begin(w *Workflow, in *Start, facts AttemptFacts) {
-	s, p := st.s, w.Project
-	session := SessionFacts{
-		ID: s.last.Session + 1, UUID: in.UUID, Project: p.ID, Workflow: w.Name,
+// facts are what an attempt of a definition is started with; the rest depends
+// on who starts it.
+func (s *State) facts(w *Workflow) AttemptFacts {
+	return AttemptFacts{
+		ID: s.last.Attempt + 1, Project: w.Project.ID, ProjectName: w.Project.Name, Workflow: w.Name,
+		Definition: w.ID, Ref: w.Ref, Revision: w.Revision, Commit: w.revision.Commit,
+		Checkout: w.revision.Checkout, Timezone: w.Timezone,
+	}
+}
+
+// sessionFor returns the session of a start, which gets the id next if it is
+// new, and the number of the start's attempt in it.
+func (s *State) sessionFor(w *Workflow, in *Start, next uint64) (x SessionFacts, index int) {
+	x = SessionFacts{
+		ID: next, UUID: in.UUID, Project: w.Project.ID, Workflow: w.Name,
 		Time: in.Session.Truncate(time.Second).UTC(),
 	}
-	index := 0
 	if in.Past != nil {
-		session, index = in.Past.Session, in.Past.Index
+		x, index = in.Past.Session, in.Past.Index
 	}
-	if x := s.bySession[keyOf(w, in.Session)]; x != nil {
-		session = x.SessionFacts
-		for _, a := range x.attempts {
+	if live := s.bySession[keyOf(w, in.Session)]; live != nil {
+		x = live.SessionFacts
+		for _, a := range live.attempts {
 			index = max(index, a.Index)
 		}
 	}
-	facts.ID, facts.Index = s.last.Attempt+1, index+1
-	facts.Project, facts.ProjectName, facts.Workflow = p.ID, p.Name, w.Name
-	facts.Definition, facts.Ref, facts.Revision, facts.Commit = w.ID, w.Ref, w.Revision, p.Commit
-	facts.Checkout, facts.Timezone = p.Checkout, w.Timezone
-	st.emit(&AttemptStarted{At: st.now, Session: session, Attempt: facts, Tree: in.Tree, Base: s.last.Task + 1})
+	return x, index + 1
+}
+
+// begin starts an attempt of a workflow, or has it wait where too many run. Of
+// in it takes what makes the session.
+func (st *step) begin(w *Workflow, in *Start, facts AttemptFacts) {
+	s := st.s
+	e := &AttemptStarted{At: st.now, Attempt: facts, Tree: in.Tree}
+	e.Session, e.Attempt.Index = s.sessionFor(w, in, s.last.Session+1)
+	if waits := len(s.queue) > 0 || s.crowded(); !waits {
+		e.Base = s.last.Task + 1
+	}
+	st.emit(e)
 	st.out.Attempt = facts.ID
 	a := s.attempts[facts.ID]
-	if !a.SLA.At.IsZero() {
-		s.timers.add(stampOf(a.SLA.At), timerSLA, a.ID, 0)
+	if a.Waiting {
+		s.line(a)
+		return
 	}
-	st.moved = append(st.moved, followUp{a, a.root()})
+	st.begun(a)
 }
 
 // slaDue acts on a deadline that has passed before the attempt was over
 // (language.md 8.2).
 func (st *step) slaDue(id uint64) {
 	a := st.s.attempts[id]
-	if a == nil || a.Done || a.SLAMissed || a.root().state.Final() || a.Killed {
+	// The deadline of one that waits counts once it has begun.
+	if a == nil || a.Done || a.SLAMissed || a.Waiting || a.root().state.Final() || a.Killed {
 		return
 	}
 	e := &SLAMissed{At: st.now, Attempt: id}
@@ -183,12 +215,13 @@ func (m *taskMore) generatedSince(n int) []*Block {
 	return m.generated[len(m.generated)-n:]
 }
 
-// attemptOver settles an attempt whose root has reached a final state, tells
-// of its failure or recovery, and lets the next missed tick have its turn.
+// attemptOver settles an attempt whose root has reached a final state, or that
+// was killed before it began. It tells of a failure or recovery, and gives those
+// that have waited for it their turn.
 func (st *step) attemptOver(a *Attempt) {
-	root := a.root()
+	root, next := a.root(), st.s.successors[a.ID]
 	before := st.s.Health(a.Project, a.Workflow)
-	st.emit(&AttemptSettled{At: st.now, Attempt: a.ID, Success: root.state == Success})
+	st.emit(&AttemptSettled{At: st.now, Attempt: a.ID, Success: root != nil && root.state == Success})
 	after := st.s.Health(a.Project, a.Workflow)
 	switch {
 	case a.Succeeded && before.Failures > 0:
@@ -202,11 +235,12 @@ func (st *step) attemptOver(a *Attempt) {
 		alert.Failures, alert.Since, alert.SinceRev = after.Failures, after.Since, after.Revision
 		st.raise(alert)
 	}
-	st.effect(&Archive{Attempt: a.ID})
-	if a.CaughtUp {
-		if sched := st.s.schedule[a.Scheduled]; sched != nil {
-			st.ask(sched)
-		}
+	st.effect(&ArchiveAttempt{Attempt: a.ID})
+	if next != nil {
+		st.queued(next)
+	}
+	if sched := st.s.schedule[a.Scheduled]; a.CaughtUp && sched != nil {
+		st.ask(sched)
 	}
 }
 
@@ -226,6 +260,7 @@ func (st *step) about(a *Attempt, kind string) Alert {
 		Kind: kind, Incident: "workflow/" + a.ProjectName + "/" + a.Workflow,
 		ProjectID: a.Project, Project: a.ProjectName, Workflow: a.Workflow,
 		Session: a.Session.Time, Timezone: a.Timezone, Attempt: a.ID,
+		SessionID: a.Session.ID, SessionUUID: a.Session.UUID, Definition: a.Definition,
 		Revision: a.Revision, Commit: a.Commit, Duration: st.now.time().Sub(a.CreatedAt),
 	}
 	if p := st.s.projects[a.Project]; p != nil {
@@ -254,7 +289,7 @@ func (st *step) boot() {
 	for _, sched := range s.schedule {
 		sched.asked, sched.missed = nil, sched.Disabled.IsZero() && isDue(sched.Next, st.now)
 	}
-	s.turns, s.running = nil, s.countRunning()
+	s.turns, s.queue, s.running = nil, nil, s.countRunning()
 	for _, a := range s.Attempts() {
 		st.reboot(a)
 	}
@@ -270,6 +305,12 @@ func (st *step) boot() {
 // ran before those that have yet to.
 func (st *step) reboot(a *Attempt) {
 	a.ready, a.queued = nil, false
+	switch {
+	case a.Waiting && a.Killed: // the end of the batch was lost
+		st.attemptOver(a)
+	case a.Waiting:
+		st.queued(a)
+	}
 	var ready []uint64
 	for t := range a.Tasks {
 		switch {
@@ -293,6 +334,7 @@ func (s *State) resetTimers() {
 		if !a.Done && !a.SLAMissed && !a.SLA.At.IsZero() {
 			s.timers.add(stampOf(a.SLA.At), timerSLA, a.ID, 0)
 		}
+		s.armTTL(a)
 		for t := range a.Tasks {
 			if waiting(t.state) {
 				s.timers.add(t.due, timerTask, a.ID, t.ID())
@@ -302,14 +344,8 @@ func (s *State) resetTimers() {
 	for _, sched := range s.schedule {
 		s.armSchedule(sched)
 	}
-	oldest := map[string]uint64{}
 	for id, p := range s.alerts {
-		if first, ok := oldest[p.Alert.Incident]; !ok || id < first {
-			oldest[p.Alert.Incident] = id
-		}
-	}
-	for id, p := range s.alerts {
-		p.waiting = oldest[p.Alert.Incident] != id
+		p.waiting = s.incidents[p.Alert.Incident][0] != id
 		if !p.waiting && !p.Due.IsZero() {
 			s.timers.add(stampOf(p.Due), timerAlert, id, 0)
 		}
@@ -322,7 +358,7 @@ func (s *State) Pending() []Effect {
 	var owed []Effect
 	for _, a := range s.Attempts() {
 		if a.Done {
-			owed = append(owed, &Archive{Attempt: a.ID})
+			owed = append(owed, &ArchiveAttempt{Attempt: a.ID})
 			continue
 		}
 		for t := range a.Tasks {

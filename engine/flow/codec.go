@@ -70,6 +70,8 @@ type wireEvent struct {
 	Base    uint64        `json:"base,omitempty"`
 	Success bool          `json:"success,omitempty"`
 
+	Sessions []wireBackfilled `json:"sessions,omitempty"`
+
 	Manifest string      `json:"manifest,omitempty"`
 	IDs      []uint64    `json:"ids,omitempty"`
 	Schedule uint64      `json:"schedule,omitempty"`
@@ -77,11 +79,22 @@ type wireEvent struct {
 	Next     *wireTick   `json:"next,omitempty"`
 	Backlog  *[]wireTick `json:"backlog,omitempty"`
 	Disabled *bool       `json:"disabled,omitempty"`
+	Tries    int         `json:"tries,omitempty"`
 
 	ID     uint64  `json:"id,omitempty"`
 	Alert  *Alert  `json:"alert,omitempty"`
 	Thread *Thread `json:"thread,omitempty"`
 	Why    string  `json:"why,omitempty"`
+}
+
+// wireBackfilled is a session of a backfill; what it shares with the attempt is
+// left out.
+type wireBackfilled struct {
+	ID     uint64     `json:"id"`
+	UUID   string     `json:"uuid"`
+	Time   int64      `json:"s"` // seconds since the epoch
+	Index  int        `json:"n"`
+	Params *wireValue `json:"params,omitempty"`
 }
 
 // wireValue is a [Value]: its name, or the object itself.

@@ -170,7 +170,7 @@ func TestDecodeEventRefuses(t *testing.T) {
 		{"a tree of another version", `{"e":"started","session":{},"facts":{},"tree":{"tree":{"v":9,"maps":[],"nodes":[]}}}`, "format 9"},
 		{"unknown parameters", `{"e":"started","session":{},"facts":{"Params":{"ref":"gone"}},"tree":{"tree":{"v":1,"maps":[],"nodes":[{"n":"+w","p":-1}]}}}`, "no map gone"},
 		{"an unknown manifest", `{"e":"deployed","manifest":"gone","ids":[1,2,3]}`, "no manifest gone"},
-		{"too few ids", `{"e":"deployed","manifest":"m1","ids":[1]}`, "three first ids"},
+		{"too few ids", `{"e":"deployed","manifest":"m1","ids":[1]}`, "four first ids"},
 		{"no alert", `{"e":"alert","id":1}`, "without an alert"},
 		{"an unknown state object", `{"e":"moved","by":"opened","to":"ready","state":{"ref":"gone"}}`, "no map gone"},
 		{"an unknown result", `{"e":"moved","by":"opened","to":"ready","result":{"export":{"ref":"gone"}}}`, "no map gone"},

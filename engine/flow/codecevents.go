@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // wireOf returns the encoded form of every event but TaskMoved.
@@ -13,6 +14,10 @@ func wireOf(e Event) (*wireEvent, error) {
 			Kind: "started", At: int64(e.At), Session: &e.Session, Facts: factsOf(&e.Attempt),
 			Tree: treeRefOf(e.Tree), Base: e.Base,
 		}, nil
+	case *Backfilled:
+		return backfilledOf(e), nil
+	case *AttemptBegun:
+		return &wireEvent{Kind: "begun", At: int64(e.At), Attempt: e.Attempt, Base: e.Base}, nil
 	case *SLAMissed:
 		return &wireEvent{Kind: "sla_missed", At: int64(e.At), Attempt: e.Attempt, Blocks: insertsOf(e.Blocks)}, nil
 	case *WaitRearmed:
@@ -29,12 +34,12 @@ func wireOf(e Event) (*wireEvent, error) {
 		}
 		return &wireEvent{
 			Kind: "deployed", At: int64(e.At), Manifest: e.Manifest.Ref,
-			IDs: []uint64{e.Projects, e.Workflows, e.Schedules},
+			IDs: []uint64{e.Projects, e.Workflows, e.Schedules, e.Revisions},
 		}, nil
 	case *ScheduleMoved:
 		return &wireEvent{
 			Kind: "scheduled", At: int64(e.At), Schedule: e.Schedule, Last: int64(e.Last),
-			Next: tickOf(e.Next), Backlog: ticksOf(e.Backlog), Disabled: e.Disabled,
+			Next: tickOf(e.Next), Backlog: ticksOf(e.Backlog), Tries: e.Tries, Disabled: e.Disabled,
 		}, nil
 	case *AlertRaised:
 		return &wireEvent{Kind: "alert", At: int64(e.At), ID: e.ID, Alert: &e.Alert}, nil
@@ -57,6 +62,10 @@ func (w *wireEvent) event(objects Objects) (Event, error) {
 		return w.moved(objects)
 	case "started":
 		return w.started(objects)
+	case "backfilled":
+		return w.backfilled(objects)
+	case "begun":
+		return &AttemptBegun{At: stamp(w.At), Attempt: w.Attempt, Base: w.Base}, nil
 	case "sla_missed":
 		blocks, err := inserts(w.Blocks, objects)
 		return &SLAMissed{At: stamp(w.At), Attempt: w.Attempt, Blocks: blocks}, err
@@ -73,7 +82,7 @@ func (w *wireEvent) event(objects Objects) (Event, error) {
 	case "scheduled":
 		return &ScheduleMoved{
 			At: stamp(w.At), Schedule: w.Schedule, Last: stamp(w.Last),
-			Next: w.Next.tick(), Backlog: w.backlog(), Disabled: w.Disabled,
+			Next: w.Next.tick(), Backlog: w.backlog(), Tries: w.Tries, Disabled: w.Disabled,
 		}, nil
 	}
 	return w.alertEvent()
@@ -146,9 +155,49 @@ func (w *wireEvent) started(objects Objects) (Event, error) {
 }
 
 func (w *wireEvent) deployed(objects Objects) (Event, error) {
-	if len(w.IDs) != 3 {
-		return nil, fmt.Errorf("without its three first ids")
+	if len(w.IDs) == 3 { // from when revisions had none
+		w.IDs = append(w.IDs, 0)
+	}
+	if len(w.IDs) != 4 {
+		return nil, fmt.Errorf("without its four first ids")
 	}
 	m, err := objects.Manifest(w.Manifest)
-	return &Deployed{At: stamp(w.At), Manifest: m, Projects: w.IDs[0], Workflows: w.IDs[1], Schedules: w.IDs[2]}, err
+	return &Deployed{
+		At: stamp(w.At), Manifest: m, Projects: w.IDs[0], Workflows: w.IDs[1], Schedules: w.IDs[2], Revisions: w.IDs[3],
+	}, err
+}
+
+func backfilledOf(e *Backfilled) *wireEvent {
+	w := &wireEvent{Kind: "backfilled", At: int64(e.At), Facts: factsOf(&e.Attempt), Tree: treeRefOf(e.Tree)}
+	for i := range e.Sessions {
+		b := &e.Sessions[i]
+		w.Sessions = append(w.Sessions, wireBackfilled{
+			ID: b.Session.ID, UUID: b.Session.UUID, Time: b.Session.Time.Unix(), Index: b.Index, Params: valueOf(b.Params),
+		})
+	}
+	return w
+}
+
+func (w *wireEvent) backfilled(objects Objects) (Event, error) {
+	if w.Facts == nil || w.Tree == nil || len(w.Sessions) == 0 {
+		return nil, fmt.Errorf("without its attempt, tree or sessions")
+	}
+	tree, err := w.Tree.tree(objects)
+	if err != nil {
+		return nil, err
+	}
+	e := &Backfilled{At: stamp(w.At), Tree: tree}
+	if e.Attempt, err = w.Facts.facts(objects); err != nil {
+		return nil, err
+	}
+	for i := range w.Sessions {
+		b := &w.Sessions[i]
+		value, err := b.Params.value(objects)
+		if err != nil {
+			return nil, err
+		}
+		x := SessionFacts{ID: b.ID, UUID: b.UUID, Project: e.Attempt.Project, Workflow: e.Attempt.Workflow, Time: time.Unix(b.Time, 0).UTC()}
+		e.Sessions = append(e.Sessions, BackfilledSession{Session: x, Index: b.Index, Params: value})
+	}
+	return e, nil
 }

@@ -36,12 +36,33 @@ type Event interface{ event() }
 // The events of tasks and attempts.
 type (
 	// AttemptStarted adds a session, where Session is new, and an attempt of it
-	// with its static tasks.
+	// with its static tasks. Where Base is 0 the attempt has to wait, and gets
+	// its tasks with AttemptBegun.
 	AttemptStarted struct {
 		At      stamp
 		Session SessionFacts
 		Attempt AttemptFacts
 		Tree    *Tree
+		Base    uint64
+		// After is the attempt that has to be over first; it is never set in the
+		// journal, where [Backfilled] implies it.
+		After uint64
+	}
+
+	// Backfilled adds attempts that wait, the first for room and each other one
+	// for the one before it. They have Attempt in common, whose id is that of the
+	// first.
+	Backfilled struct {
+		At       stamp
+		Attempt  AttemptFacts
+		Tree     *Tree
+		Sessions []BackfilledSession
+	}
+
+	// AttemptBegun gives an attempt that has waited its static tasks.
+	AttemptBegun struct {
+		At      stamp
+		Attempt uint64
 		Base    uint64
 	}
 
@@ -105,6 +126,13 @@ type (
 	}
 )
 
+// BackfilledSession is what sets an attempt of a backfill apart from the others.
+type BackfilledSession struct {
+	Session SessionFacts
+	Index   int
+	Params  Value
+}
+
 // The events of what is deployed, when it runs, and of alerts.
 type (
 	// Deployed replaces what a source has live.
@@ -114,6 +142,9 @@ type (
 		// Projects, Workflows and Schedules are the first ids of those that the
 		// manifest adds; they are numbered in its order.
 		Projects, Workflows, Schedules uint64
+		// Revisions is the first id of a revision, one for each project listed; 0
+		// in what older versions wrote.
+		Revisions uint64
 	}
 
 	// ScheduleMoved sets a schedule's next tick.
@@ -126,6 +157,8 @@ type (
 		// Backlog replaces the ticks that are to be caught up where it is not
 		// nil.
 		Backlog []TickFacts
+		// Tries is how often the due tick was put off.
+		Tries int
 		// Disabled, where set, pauses or resumes the schedule.
 		Disabled *bool
 	}
@@ -156,6 +189,8 @@ type (
 )
 
 func (*AttemptStarted) event()  {}
+func (*Backfilled) event()      {}
+func (*AttemptBegun) event()    {}
 func (*TaskMoved) event()       {}
 func (*SLAMissed) event()       {}
 func (*WaitRearmed) event()     {}

@@ -26,7 +26,11 @@ type (
 	Tick struct{}
 
 	// Deploy makes a manifest live.
-	Deploy struct{ Manifest *Manifest }
+	Deploy struct {
+		Manifest *Manifest
+		// Project, where set, has to be live, of the manifest's source.
+		Project uint64
+	}
 
 	// Start asks for a new attempt.
 	Start struct {
@@ -36,8 +40,8 @@ type (
 		Project  string
 		Workflow string
 		Tree     *Tree
-		// Former is what an attempt tells of the definition where it is not live
-		// any more: it runs once more as it was. Its project must be live.
+		// Former is what an attempt tells of a definition that is not kept any
+		// more: it runs once more as it was. Its project must be live.
 		Former *AttemptFacts
 		// UUID is used if the session is new.
 		UUID      string
@@ -55,11 +59,13 @@ type (
 	TickReady struct {
 		Schedule uint64
 		Session  time.Time
-		Tree     *Tree
-		UUID     string
-		Params   Value
-		SLA      SLA
-		Past     *Past
+		// Definition is what Tree is of; 0 where that is known to be live.
+		Definition uint64
+		Tree       *Tree
+		UUID       string
+		Params     Value
+		SLA        SLA
+		Past       *Past
 		// Next follows the tick; zero when the schedule has ended.
 		Next TickFacts
 	}
@@ -72,6 +78,9 @@ type (
 		Ticks   []TickFacts
 		Skipped int
 		Next    TickFacts
+		// From is when the oldest one that was left out was due, in the
+		// workflow's zone.
+		From time.Time
 	}
 
 	// TickFailed answers [TickDue] when the tick cannot be started now.
@@ -150,9 +159,34 @@ type (
 	SetSchedule struct {
 		Schedule uint64
 		Disabled bool
+		// Definition is what Next was worked out by; 0 where that is known to be
+		// live.
+		Definition uint64
 		// Next is the first tick from now on, needed to resume: what fell due
-		// during the pause is skipped (L45).
+		// during the pause is skipped (L45). With Skip it is what to go on with in
+		// any case, and has to be later than what comes next.
 		Next TickFacts
+		Skip bool
+	}
+
+	// Skip moves a schedule on to a later tick, with whatever run time that has.
+	Skip struct {
+		Schedule   uint64
+		Definition uint64 // that Next was worked out by
+		Next       TickFacts
+	}
+
+	// Backfill asks for an attempt of a schedule's workflow for each of some
+	// times, which are in order, to run one after another.
+	Backfill struct {
+		Schedule   uint64
+		Definition uint64 // what Tree is of
+		Tree       *Tree
+		// Name is the retry name of all of them.
+		Name  string
+		Times []BackfillTime
+		// DryRun only asks whether the names are free.
+		DryRun bool
 	}
 )
 
@@ -183,6 +217,8 @@ func (*Report) input()           {}
 func (*AlertSent) input()        {}
 func (*AlertUndelivered) input() {}
 func (*SetSchedule) input()      {}
+func (*Skip) input()             {}
+func (*Backfill) input()         {}
 
 // Effect is something that the shell owes the world. Effects are performed at
 // least once: Key tells repetitions of one apart from another.
@@ -245,8 +281,8 @@ type (
 		Limit int
 	}
 
-	// Archive writes the record of an attempt that is over.
-	Archive struct{ Attempt uint64 }
+	// ArchiveAttempt writes the record of an attempt that is over.
+	ArchiveAttempt struct{ Attempt uint64 }
 
 	// Deliver sends an alert.
 	Deliver struct {
@@ -284,7 +320,7 @@ func (e *CatchUpDue) Key() EffectKey {
 }
 
 // Key identifies the attempt.
-func (e *Archive) Key() EffectKey { return EffectKey{"archive", e.Attempt, 0, 0} }
+func (e *ArchiveAttempt) Key() EffectKey { return EffectKey{"archive", e.Attempt, 0, 0} }
 
 // Key identifies the try.
 func (e *Deliver) Key() EffectKey { return EffectKey{"deliver", e.ID, 0, int64(e.Tries)} }
@@ -295,8 +331,10 @@ type Output struct {
 	Effects []Effect
 	// Wake is when Step wants a [Tick] at the latest; zero for never.
 	Wake time.Time
-	// Attempt is the one that an accepted [Start] or [TickReady] made.
-	Attempt uint64
+	// Attempt is the one that an accepted [Start] or [TickReady] made, Attempts
+	// those of a [Backfill].
+	Attempt  uint64
+	Attempts []uint64
 }
 
 // With returns what is known once an attempt of the session is known, too; p

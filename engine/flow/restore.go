@@ -33,7 +33,7 @@ func Decode(r io.Reader, config Config, objects Objects) (*State, error) {
 		}
 	}
 	for _, a := range s.attempts {
-		if len(a.blocks) == 0 {
+		if len(a.blocks) == 0 && !a.Waiting && !(a.Done && a.Killed) {
 			return nil, fmt.Errorf("decode state: attempt %d has no tasks", a.ID)
 		}
 		a.rebuild()
@@ -68,7 +68,7 @@ func (d *stateDecoder) line(l *wireLine) error {
 	case l.Block != nil:
 		return d.block(l.Block)
 	case l.Alert != nil:
-		d.s.alerts[l.Alert.ID] = l.Alert
+		d.s.hold(l.Alert)
 	case l.Health != nil:
 		h := l.Health.Health
 		d.s.health[workflowKey{l.Health.Project, l.Health.Workflow}] = &h
@@ -80,15 +80,40 @@ func (d *stateDecoder) project(w *wireProject) {
 	p := &Project{
 		ID: w.ID, Name: w.Name, Repo: w.Repo, Path: w.Path, Tree: w.Tree, Checkout: w.Checkout,
 		Revision: w.Revision, Commit: w.Commit, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
-		schedules: map[string]*Schedule{},
+		DeletedAt: w.DeletedAt, schedules: map[string]*Schedule{},
 	}
-	for _, f := range w.Workflows {
-		wf := &Workflow{ID: f.ID, Project: p, Name: f.Name, Revision: f.Revision, Timezone: f.Timezone, Ref: f.Ref, Tasks: f.Tasks}
-		p.Workflows = append(p.Workflows, wf)
-		d.s.byWorkflow[wf.ID] = wf
+	live := wireRevision{
+		ID: w.RevisionID, Name: w.Revision, Tree: w.Tree, Checkout: w.Checkout, Commit: w.Commit,
+		CreatedAt: w.UpdatedAt, Archive: w.Archive, Workflows: w.Workflows,
+	}
+	if live.ID == 0 { // from when revisions had none
+		d.s.last.Revision++
+		live.ID = d.s.last.Revision
+	}
+	// The live one comes last, as it did.
+	for i := len(w.Older) - 1; i >= 0; i-- {
+		d.s.adopt(p, d.revision(p, &w.Older[i]), len(w.Older)+1)
+	}
+	d.s.adopt(p, d.revision(p, &live), len(w.Older)+1)
+	if !p.DeletedAt.IsZero() {
+		d.s.bury(p)
+		return
 	}
 	d.s.projects[p.ID] = p
 	d.s.byProject[p.Name] = p
+}
+
+func (d *stateDecoder) revision(p *Project, w *wireRevision) *Revision {
+	r := &Revision{
+		ID: w.ID, Name: w.Name, Tree: w.Tree, Checkout: w.Checkout, Commit: w.Commit,
+		CreatedAt: w.CreatedAt, Archive: w.Archive,
+	}
+	for _, f := range w.Workflows {
+		r.Workflows = append(r.Workflows, &Workflow{
+			ID: f.ID, Project: p, Name: f.Name, Revision: r.Name, Timezone: f.Timezone, Ref: f.Ref, Tasks: f.Tasks, revision: r,
+		})
+	}
+	return r
 }
 
 func (d *stateDecoder) schedule(w *wireSchedule) error {
@@ -100,6 +125,7 @@ func (d *stateDecoder) schedule(w *wireSchedule) error {
 		ID: w.ID, Project: p, Workflow: w.Workflow, Timezone: w.Timezone, Hash: w.Hash,
 		CatchUp: w.CatchUp, SkipOvertime: w.SkipOvertime, SkipDelay: w.SkipDelay,
 		Next: w.Next.tick(), Last: w.Last, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt, Disabled: w.Disabled,
+		Tries: w.Tries,
 	}
 	for i := range w.Backlog {
 		x.Backlog = append(x.Backlog, w.Backlog[i].tick())
@@ -121,10 +147,15 @@ func (d *stateDecoder) attemptLine(w *wireAttempt) error {
 	a := &Attempt{
 		AttemptFacts: facts, Session: x, CreatedAt: time.UnixMilli(w.CreatedAt).UTC(),
 		FinishedAt: stamp(w.FinishedAt).time(), Killed: w.Killed, Done: w.Done,
-		Succeeded: w.Succeeded, SLAMissed: w.SLAMissed, restoring: true,
+		Succeeded: w.Succeeded, SLAMissed: w.SLAMissed, After: w.After, restoring: true,
 	}
+	if a.tree, err = w.Tree.tree(d.objects); err != nil {
+		return err
+	}
+	a.Waiting = a.tree != nil
 	x.attempts = append(x.attempts, a)
 	d.s.attempts[a.ID] = a
+	d.s.enter(a)
 	d.attempt = a
 	return nil
 }
@@ -132,7 +163,7 @@ func (d *stateDecoder) attemptLine(w *wireAttempt) error {
 func (d *stateDecoder) block(w *wireBlock) error {
 	a := d.attempt
 	kind := slices.Index(blockNames[:], w.Kind)
-	if a == nil || kind < 0 {
+	if a == nil || kind < 0 || a.Waiting {
 		return fmt.Errorf("block %q without its attempt", w.Kind)
 	}
 	t, err := w.Tree.tree(d.objects)

@@ -44,7 +44,7 @@ func TestScenarios(t *testing.T) {
 }
 
 // ruleLine is how a scenario opens: with the rules that it shows.
-var ruleLine = regexp.MustCompile(`^# ((L\d+|language\.md \d+(\.\d+)*|compat\.md|DESIGN \d)(, |: ))+\S`)
+var ruleLine = regexp.MustCompile(`^# (([LQ]\d+|(language|server)\.md \d+(\.\d+)*|compat\.md|DESIGN \d)(, |: ))+\S`)
 
 func TestScenariosNameTheirRules(t *testing.T) {
 	for _, path := range scenarioFiles(t) {

@@ -215,7 +215,7 @@ func (s *script) printEffect(e Effect) {
 		s.printf("! start %s for %s", s.live.Schedule(e.Schedule).Workflow, s.tick(TickFacts{e.Session, e.Run}))
 	case *CatchUpDue:
 		s.printf("! list the ticks that %s missed from %s on, %d at most", s.live.Schedule(e.Schedule).Workflow, s.tick(e.From), e.Limit)
-	case *Archive:
+	case *ArchiveAttempt:
 		s.printf("! archive attempt %d", e.Attempt)
 	case *Deliver:
 		s.printf("! deliver alert %d, try %d%s", e.ID, e.Tries+1, inThread(e.Thread))

@@ -139,6 +139,7 @@ func (s *script) missed(e *CatchUpDue) *TicksMissed {
 		in.Ticks = append(in.Ticks, in.Next)
 		in.Next = s.nextTick(key, in.Next)
 	}
+	in.From = e.From.Run
 	if n := len(in.Ticks) - e.Limit; n > 0 {
 		in.Ticks, in.Skipped = in.Ticks[n:], n
 	}

@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,6 +38,11 @@ func (st *step) ask(sched *Schedule) {
 	if sched.asked != nil || !sched.Disabled.IsZero() {
 		return
 	}
+	if st.s.config.idle() {
+		// What falls due meanwhile is missed, as in a downtime.
+		sched.missed = sched.missed || isDue(sched.Next, st.now)
+		return
+	}
 	if len(sched.Backlog) > 0 && !isDue(sched.Backlog[0], st.now) {
 		st.s.timers.add(stampOf(sched.Backlog[0].Run), timerSchedule, sched.ID, 0)
 	}
@@ -50,20 +56,10 @@ func (st *step) ask(sched *Schedule) {
 // first, one after another; a tick that comes due while the agent runs waits
 // for nothing.
 func (s *State) dueTick(sched *Schedule, now stamp) (TickFacts, bool) {
-	if len(sched.Backlog) > 0 && isDue(sched.Backlog[0], now) && !s.catchingUp(sched) {
+	if len(sched.Backlog) > 0 && isDue(sched.Backlog[0], now) && sched.catching == 0 {
 		return sched.Backlog[0], true
 	}
 	return sched.Next, isDue(sched.Next, now)
-}
-
-// catchingUp tells whether a missed tick of the schedule is running.
-func (s *State) catchingUp(sched *Schedule) bool {
-	for _, a := range s.attempts {
-		if a.CaughtUp && a.Scheduled == sched.ID && !a.Done {
-			return true
-		}
-	}
-	return false
 }
 
 // question is the effect that asks about a schedule's due tick; nil if none is
@@ -104,9 +100,8 @@ func (st *step) tickReady(in *TickReady) error {
 	if sched.asked == nil || !tick.Session.Equal(in.Session) || w == nil {
 		return ErrStaleTick
 	}
-	if err := st.s.room(0, len(in.Tree.Nodes)); err != nil {
-		st.putOff(sched, in.Session, err.Error())
-		return nil
+	if in.Definition != 0 && w.ID != in.Definition {
+		return ErrRedeployed
 	}
 	moved := &ScheduleMoved{At: st.now, Schedule: sched.ID, Next: sched.Next}
 	if fromBacklog {
@@ -119,15 +114,22 @@ func (st *step) tickReady(in *TickReady) error {
 		st.rearmSchedule(sched)
 		return nil
 	}
+	starts := st.s.conflict(w, in.Session, "", in.Past) == nil
+	if starts {
+		if err := st.s.admit(1, len(in.Tree.Nodes)); err != nil {
+			st.putOff(sched, in.Session, limitRetry, err.Error())
+			return nil
+		}
+	}
 	if moved.Last = stampOf(tick.Session); fromBacklog {
 		// Behind a tick that came due meanwhile it is not the last session.
 		moved.Last = max(moved.Last, stampOf(sched.Last))
 	}
 	st.emit(moved)
-	if st.s.conflict(w, in.Session, "", in.Past) == nil {
-		st.begin(w, &Start{Session: in.Session, UUID: in.UUID, Past: in.Past, Tree: in.Tree}, AttemptFacts{
-			Params: in.Params, SLA: in.SLA, Scheduled: sched.ID, CaughtUp: fromBacklog,
-		})
+	if starts {
+		facts := st.s.facts(w)
+		facts.Params, facts.SLA, facts.Scheduled, facts.CaughtUp = in.Params, in.SLA, sched.ID, fromBacklog
+		st.begin(w, &Start{Session: in.Session, UUID: in.UUID, Past: in.Past, Tree: in.Tree}, facts)
 	}
 	st.rearmSchedule(sched)
 	return nil
@@ -142,11 +144,8 @@ func (st *step) skips(sched *Schedule, w *Workflow, tick TickFacts, fromBacklog 
 	if !sched.SkipOvertime || fromBacklog {
 		return false
 	}
-	for _, x := range st.s.sessions {
-		if x.Project != w.Project.ID || x.Workflow != w.Name || len(x.attempts) == 0 {
-			continue
-		}
-		if a := x.attempts[len(x.attempts)-1]; !a.Done && !a.Killed {
+	for _, a := range st.s.unfinished[workflowKey{w.Project.ID, w.Name}] {
+		if x := a.Session; !a.Killed && x.attempts[len(x.attempts)-1] == a {
 			return true
 		}
 	}
@@ -172,11 +171,33 @@ func (st *step) ticksMissed(in *TicksMissed) error {
 	backlog := append(append([]TickFacts{}, sched.Backlog...), in.Ticks...)
 	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: in.Next, Backlog: backlog})
 	if in.Skipped > 0 && policy == CatchUpAll {
-		st.raise(st.aboutSchedule(sched, AlertSkipped, fmt.Sprintf(
-			"%d older missed runs were left out; run them with: gitdag backfill %s %s", in.Skipped, sched.Project.Name, sched.Workflow)))
+		st.raise(st.aboutSchedule(sched, AlertSkipped, leftOut(sched, in)))
 	}
 	st.rearmSchedule(sched)
 	return nil
+}
+
+// leftOut says how many missed ticks are not run, and by which command they
+// are.
+func leftOut(sched *Schedule, in *TicksMissed) string {
+	which, n := "them", in.Skipped
+	if n > MaxBackfill {
+		n = MaxBackfill
+		which = fmt.Sprintf("the first %d", n)
+	}
+	return fmt.Sprintf("%d older missed runs were left out; run %s with: gitdag backfill %s %s --from '%s' --count %d",
+		in.Skipped, which, shellWord(sched.Project.Name), shellWord(sched.Workflow), in.From.Format("2006-01-02 15:04:05"), n)
+}
+
+// shellWord quotes a word for a shell where that is needed.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return r == '-' || r == '_' || r == '.' || r == '/' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	}
+	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // tickFailed keeps a tick that could not be started and tries it again later.
@@ -188,22 +209,26 @@ func (st *step) tickFailed(in *TickFailed) error {
 	if sched.asked == nil {
 		return ErrStaleTick
 	}
-	st.putOff(sched, in.Session, in.Why)
+	st.putOff(sched, in.Session, tickRetry, in.Why)
 	return nil
 }
 
-// putOff has a tick that cannot be started tried again later.
-func (st *step) putOff(sched *Schedule, session time.Time, why string) {
+// putOff has a tick that cannot be started tried again later. That a limit
+// stands in its way is told once a tick.
+func (st *step) putOff(sched *Schedule, session time.Time, wait time.Duration, why string) {
 	next, backlog := sched.Next, []TickFacts(nil)
-	again := st.now.time().Add(tickRetry)
+	again := st.now.time().Add(wait)
 	if len(sched.Backlog) > 0 && sched.Backlog[0].Session.Equal(session) {
 		backlog = slices.Clone(sched.Backlog)
 		backlog[0].Run = again
 	} else {
 		next.Run = again
 	}
-	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: next, Backlog: backlog})
-	st.raise(st.aboutSchedule(sched, AlertSchedule, why))
+	told := wait == limitRetry && sched.Tries > 0
+	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: next, Backlog: backlog, Tries: sched.Tries + 1})
+	if !told {
+		st.raise(st.aboutSchedule(sched, AlertSchedule, why))
+	}
 	st.rearmSchedule(sched)
 }
 
@@ -214,23 +239,4 @@ func (st *step) aboutSchedule(sched *Schedule, kind, message string) Alert {
 		Repo: p.Repo, Project: p.Name, Workflow: sched.Workflow, Timezone: sched.Timezone,
 		Message: message, Revision: p.Revision, Commit: p.Commit, Next: sched.Next.Run,
 	}
-}
-
-// setSchedule pauses or resumes a schedule. Ticks that fell due while it was
-// paused are skipped (L45).
-func (st *step) setSchedule(in *SetSchedule) error {
-	sched := st.s.schedule[in.Schedule]
-	if sched == nil {
-		return ErrNoSchedule
-	}
-	disabled, next := in.Disabled, sched.Next
-	if disabled != sched.Disabled.IsZero() {
-		return nil
-	}
-	if !disabled && isDue(next, st.now) {
-		next = in.Next
-	}
-	st.emit(&ScheduleMoved{At: st.now, Schedule: sched.ID, Next: next, Disabled: &disabled})
-	st.rearmSchedule(sched)
-	return nil
 }

@@ -169,7 +169,7 @@ func (w *world) answer() {
 		_ = w.step(&TaskFailed{Lease: e.Lease, Failure: Value{Map: params.Of("message", "ended")}})
 	case *EvaluateGroup:
 		w.evaluate(e)
-	case *Archive:
+	case *ArchiveAttempt:
 		w.archive(e.Attempt)
 	case *Deliver:
 		if w.rng.IntN(3) == 0 {

@@ -34,13 +34,28 @@ type wireProject struct {
 	Tree, Checkout, Revision string
 	Commit                   Commit
 	CreatedAt, UpdatedAt     time.Time
+	DeletedAt                time.Time `json:",omitzero"`
 	Workflows                []wireWorkflow
+	// RevisionID and Archive are those of the live revision, Older the ones
+	// before it, newest first.
+	RevisionID uint64         `json:",omitempty"`
+	Archive    *Archive       `json:",omitempty"`
+	Older      []wireRevision `json:",omitempty"`
+}
+
+type wireRevision struct {
+	ID                   uint64
+	Name, Tree, Checkout string
+	Commit               Commit
+	CreatedAt            time.Time
+	Archive              *Archive `json:",omitempty"`
+	Workflows            []wireWorkflow
 }
 
 type wireWorkflow struct {
 	ID                  uint64
 	Name, Timezone, Ref string
-	Revision            string
+	Revision            string `json:",omitempty"`
 	Tasks               int
 }
 
@@ -58,6 +73,7 @@ type wireSchedule struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	Disabled     time.Time `json:",omitzero"`
+	Tries        int       `json:",omitempty"`
 }
 
 type wireAttempt struct {
@@ -69,6 +85,10 @@ type wireAttempt struct {
 	Done       bool  `json:",omitempty"`
 	Succeeded  bool  `json:",omitempty"`
 	SLAMissed  bool  `json:",omitempty"`
+	// Tree is set for an attempt that waits, and After for one that waits for
+	// another one.
+	Tree  *wireTreeRef `json:",omitempty"`
+	After uint64       `json:",omitempty"`
 }
 
 // wireBlock belongs to the attempt of the last attempt line.
@@ -131,6 +151,9 @@ func (s *State) Encode(w io.Writer) error {
 	for _, p := range s.Projects() {
 		put(wireLine{Project: encodeProject(p)})
 	}
+	for _, p := range s.graves {
+		put(wireLine{Project: encodeProject(p)})
+	}
 	for _, x := range s.Schedules() {
 		put(wireLine{Schedule: encodeSchedule(x)})
 	}
@@ -172,10 +195,21 @@ func (s *State) healthLines() []*wireHealth {
 func encodeProject(p *Project) *wireProject {
 	w := &wireProject{
 		ID: p.ID, Name: p.Name, Repo: p.Repo, Path: p.Path, Tree: p.Tree, Checkout: p.Checkout,
-		Revision: p.Revision, Commit: p.Commit, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+		Revision: p.Revision, Commit: p.Commit, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt, DeletedAt: p.DeletedAt,
 	}
-	for _, f := range p.Workflows {
-		w.Workflows = append(w.Workflows, wireWorkflow{f.ID, f.Name, f.Timezone, f.Ref, f.Revision, f.Tasks})
+	for i, r := range p.revisions {
+		x := wireRevision{
+			ID: r.ID, Name: r.Name, Tree: r.Tree, Checkout: r.Checkout, Commit: r.Commit,
+			CreatedAt: r.CreatedAt, Archive: r.Archive,
+		}
+		for _, f := range r.Workflows {
+			x.Workflows = append(x.Workflows, wireWorkflow{f.ID, f.Name, f.Timezone, f.Ref, "", f.Tasks})
+		}
+		if i == 0 {
+			w.RevisionID, w.Archive, w.Workflows = x.ID, x.Archive, x.Workflows
+			continue
+		}
+		w.Older = append(w.Older, x)
 	}
 	return w
 }
@@ -185,6 +219,7 @@ func encodeSchedule(x *Schedule) *wireSchedule {
 		ID: x.ID, Project: x.Project.ID, Workflow: x.Workflow, Timezone: x.Timezone, Hash: x.Hash,
 		CatchUp: x.CatchUp, SkipOvertime: x.SkipOvertime, SkipDelay: x.SkipDelay,
 		Next: tickOf(x.Next), Last: x.Last, CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt, Disabled: x.Disabled,
+		Tries: x.Tries,
 	}
 	if backlog := ticksOf(x.Backlog); backlog != nil {
 		w.Backlog = *backlog
@@ -196,7 +231,7 @@ func encodeAttempt(a *Attempt) *wireAttempt {
 	return &wireAttempt{
 		Session: a.Session.ID, Facts: factsOf(&a.AttemptFacts), CreatedAt: a.CreatedAt.UnixMilli(),
 		FinishedAt: int64(stampOf(a.FinishedAt)), Killed: a.Killed, Done: a.Done,
-		Succeeded: a.Succeeded, SLAMissed: a.SLAMissed,
+		Succeeded: a.Succeeded, SLAMissed: a.SLAMissed, Tree: treeRefOf(a.tree), After: a.After,
 	}
 }
 

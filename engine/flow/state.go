@@ -20,9 +20,21 @@ type Config struct {
 	// TaskTTL bounds the running time of an execution whose task has no
 	// `_timeout`; 0 means no bound.
 	TaskTTL time.Duration
-	// Draining stops the handing out of tasks, and nothing else.
-	Draining bool
+	// LiveAttempts bounds the attempts that run; more wait for their turn. 0
+	// means 10,000.
+	LiveAttempts int
+	// MaxAttempts bounds those that are not over, waiting ones too: more are
+	// refused, and a schedule tries again later, as in Digdag. 0 means no bound.
+	MaxAttempts int
+	// AttemptTTL bounds the time that an attempt runs; 0 means no bound.
+	AttemptTTL time.Duration
+	// NoSchedules lets no tick start, NoTasks hands out no task. Draining does
+	// both (Q16, Q39).
+	NoSchedules, NoTasks, Draining bool
 }
+
+// idle tells that no tick is to start.
+func (c *Config) idle() bool { return c.NoSchedules || c.Draining }
 
 // State is everything that the engine knows of live work. The zero value is
 // not ready; see [New]. It is not safe for concurrent use.
@@ -38,15 +50,20 @@ type State struct {
 	alerts   map[uint64]*Pending
 	health   map[workflowKey]*Health
 
-	bySession  map[sessionKey]*Session
-	byProject  map[string]*Project
-	byWorkflow map[uint64]*Workflow
+	deleted map[uint64]*Project
+	graves  []*Project // the deleted ones, in the order in which they were
+
+	bySession   map[sessionKey]*Session
+	byProject   map[string]*Project
+	definitions map[uint64]*Workflow // of live projects and deleted ones
+	counts
 
 	// What follows is worked out from the rest and is not part of the state's
 	// value: when something falls due, what is ready and in which order the
 	// attempts take turns, how many tasks run.
 	timers  timers
 	turns   []*Attempt
+	queue   []uint64 // attempts that wait for nothing but room, oldest first
 	running int
 	seenAt  stamp // time of the last Step
 }
@@ -54,6 +71,8 @@ type State struct {
 // Counters are the last ids given out, one a kind.
 type Counters struct {
 	Project, Workflow, Schedule, Session, Attempt, Task, Alert uint64
+
+	Revision uint64 `json:",omitempty"`
 }
 
 type workflowKey struct {
@@ -69,22 +88,21 @@ type sessionKey struct {
 // New returns an empty state.
 func New(config Config) *State {
 	return &State{
-		config:     config,
-		repos:      map[string]*Repo{},
-		projects:   map[uint64]*Project{},
-		schedule:   map[uint64]*Schedule{},
-		sessions:   map[uint64]*Session{},
-		attempts:   map[uint64]*Attempt{},
-		alerts:     map[uint64]*Pending{},
-		health:     map[workflowKey]*Health{},
-		bySession:  map[sessionKey]*Session{},
-		byProject:  map[string]*Project{},
-		byWorkflow: map[uint64]*Workflow{},
+		config:      config,
+		repos:       map[string]*Repo{},
+		projects:    map[uint64]*Project{},
+		schedule:    map[uint64]*Schedule{},
+		sessions:    map[uint64]*Session{},
+		attempts:    map[uint64]*Attempt{},
+		alerts:      map[uint64]*Pending{},
+		health:      map[workflowKey]*Health{},
+		deleted:     map[uint64]*Project{},
+		bySession:   map[sessionKey]*Session{},
+		byProject:   map[string]*Project{},
+		definitions: map[uint64]*Workflow{},
+		counts:      newCounts(),
 	}
 }
-
-// Configure replaces the limits.
-func (s *State) Configure(config Config) { s.config = config }
 
 // Commit is what is known of the commit that made a revision.
 type Commit struct {
@@ -115,7 +133,8 @@ type Rejection struct {
 	Reasons []string // one line a diagnostic: file:line:col: message
 }
 
-// Project is a live project.
+// Project is a project with its live revision, or as it was when it was
+// deleted.
 type Project struct {
 	ID        uint64
 	Name      string
@@ -127,8 +146,10 @@ type Project struct {
 	Commit    Commit
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	DeletedAt time.Time   // zero while it is live
 	Workflows []*Workflow // by name
 
+	revisions []*Revision // newest first
 	schedules map[string]*Schedule
 }
 
@@ -141,6 +162,8 @@ type Workflow struct {
 	Timezone string
 	Ref      string // the object that holds the compiled definition
 	Tasks    int
+
+	revision *Revision
 }
 
 // Schedule is the timer of a workflow's name in a project.
@@ -161,12 +184,16 @@ type Schedule struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	Disabled  time.Time // since when; zero if enabled
+	// Tries is how often the due tick was put off.
+	Tries int
 
 	// asked is the question about the due tick whose answer is awaited, and
 	// missed tells that it fell due while nothing ran. Neither is part of the
 	// value.
 	asked  Effect
 	missed bool
+	// catching is the attempt that runs for a missed tick; 0 for none.
+	catching uint64
 }
 
 // CatchUp is what happens to ticks missed while the agent was down (L45).
@@ -210,7 +237,12 @@ type Attempt struct {
 	Done       bool
 	Succeeded  bool
 	SLAMissed  bool
+	// Waiting tells that the attempt has yet to begin: it has no tasks. After is
+	// the attempt that has to be over first; 0 if it waits for room only.
+	Waiting bool
+	After   uint64
 
+	tree   *Tree // of an attempt that waits
 	blocks []*Block
 	size   int      // tasks in blocks
 	ready  []uint64 // tasks that can be leased, in the order in which they became ready
@@ -269,7 +301,7 @@ type Health struct {
 // Thread is where the messages of an incident stand.
 type Thread struct{ Channel, TS string }
 
-// RootTask returns the attempt's root task.
+// RootTask returns the attempt's root task; nil for one that has not begun.
 func (a *Attempt) RootTask() *Task { return a.root() }
 
 // Tasks calls yield for each task of the attempt in the order of their ids,
@@ -322,7 +354,12 @@ func (s *State) Projects() []*Project {
 }
 
 // Workflow returns a live workflow definition; nil if there is none of that id.
-func (s *State) Workflow(id uint64) *Workflow { return s.byWorkflow[id] }
+func (s *State) Workflow(id uint64) *Workflow {
+	if w := s.definitions[id]; w != nil && w.isLive() {
+		return w
+	}
+	return nil
+}
 
 // Schedule returns a schedule; nil if there is none of that id.
 func (s *State) Schedule(id uint64) *Schedule { return s.schedule[id] }
@@ -363,10 +400,12 @@ func (s *State) Running() int { return s.running }
 func (s *State) Last() Counters { return s.last }
 
 // Workflow returns the project's workflow of a name; nil if there is none.
-func (p *Project) Workflow(name string) *Workflow {
-	i := sort.Search(len(p.Workflows), func(i int) bool { return p.Workflows[i].Name >= name })
-	if i < len(p.Workflows) && p.Workflows[i].Name == name {
-		return p.Workflows[i]
+func (p *Project) Workflow(name string) *Workflow { return workflowNamed(p.Workflows, name) }
+
+func workflowNamed(list []*Workflow, name string) *Workflow {
+	i := sort.Search(len(list), func(i int) bool { return list[i].Name >= name })
+	if i < len(list) && list[i].Name == name {
+		return list[i]
 	}
 	return nil
 }

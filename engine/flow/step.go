@@ -18,6 +18,8 @@ var (
 	ErrNoAttempt = errors.New("no such attempt is live")
 	// ErrNoWorkflow refuses the start of a workflow that is not live.
 	ErrNoWorkflow = errors.New("no such workflow is live")
+	// ErrNoProject refuses an input about a project that is not live.
+	ErrNoProject = errors.New("no such project is live")
 	// ErrNoSchedule refuses an input about a schedule that does not exist.
 	ErrNoSchedule = errors.New("no such schedule")
 	// ErrFinished refuses to kill an attempt that is over.
@@ -58,6 +60,7 @@ func (s *State) Step(now time.Time, in Input) (Output, error) {
 		return Output{Wake: st.out.Wake}, err
 	}
 	st.settleAll()
+	st.beginWaiting()
 	st.lease()
 	st.wake()
 	s.seenAt = max(s.seenAt, st.now)
@@ -73,7 +76,7 @@ func (st *step) take(in Input) error {
 		st.tick()
 		return nil
 	case *Deploy:
-		return st.deploy(in.Manifest)
+		return st.deploy(in)
 	case *Start:
 		return st.start(in)
 	case *TaskSucceeded:
@@ -110,6 +113,10 @@ func (st *step) takeSchedule(in Input) error {
 		return st.tickFailed(in)
 	case *SetSchedule:
 		return st.setSchedule(in)
+	case *Skip:
+		return st.skip(in)
+	case *Backfill:
+		return st.backfill(in)
 	}
 	panic(fmt.Sprintf("flow: input %T", in))
 }
@@ -146,6 +153,8 @@ func (st *step) tick() {
 			st.slaDue(t.a)
 		case timerSchedule:
 			st.scheduleDue(t.a)
+		case timerTTL:
+			st.ttlDue(t.a)
 		case timerAlert:
 			if p := st.s.alerts[t.a]; p != nil && !p.waiting {
 				st.offer(p)
@@ -193,7 +202,7 @@ func waiting(s TaskState) bool { return s == RetryWaiting || s == GroupRetryWait
 // until every slot is taken.
 func (st *step) lease() {
 	s := st.s
-	for !s.config.Draining && len(s.turns) > 0 && (s.config.Slots <= 0 || s.running < s.config.Slots) {
+	for !s.config.Draining && !s.config.NoTasks && len(s.turns) > 0 && (s.config.Slots <= 0 || s.running < s.config.Slots) {
 		a := s.turns[0]
 		s.turns = s.turns[1:]
 		a.queued = false

@@ -89,7 +89,7 @@ func TestEffectKeys(t *testing.T) {
 	effects := []Effect{
 		&Dispatch{Lease: l}, &Dispatch{Lease: next}, &Revoke{Lease: l}, &EvaluateGroup{Attempt: 1, Task: 2},
 		&TickDue{Schedule: 1, Session: at}, &TickDue{Schedule: 1, Session: at.Add(time.Second)}, &TickDue{Schedule: 2, Session: at},
-		&CatchUpDue{Schedule: 1, From: TickFacts{at, at}}, &Archive{Attempt: 1}, &Deliver{ID: 1}, &Deliver{ID: 1, Tries: 1},
+		&CatchUpDue{Schedule: 1, From: TickFacts{at, at}}, &ArchiveAttempt{Attempt: 1}, &Deliver{ID: 1}, &Deliver{ID: 1, Tries: 1},
 	}
 	seen := map[EffectKey]Effect{}
 	for _, e := range effects {

@@ -197,8 +197,13 @@ func (a *Attempt) task(id uint64) *Task {
 	return &a.blocks[i].tasks[id-a.blocks[i].Base]
 }
 
-// root returns the attempt's first task.
-func (a *Attempt) root() *Task { return &a.blocks[0].tasks[0] }
+// root returns the attempt's first task; nil for one that has not begun.
+func (a *Attempt) root() *Task {
+	if len(a.blocks) == 0 {
+		return nil
+	}
+	return &a.blocks[0].tasks[0]
+}
 
 // childErrors merges the error objects of the descendants in the order of
 // their rows: later ones win (language.md 4.5). Children that were added with

@@ -21,6 +21,7 @@ func (st *step) move(a *Attempt, t *Task, e TaskMoved) {
 // parent is not over while one of them has followers, or the parent itself new
 // children, that have yet to be opened.
 func (st *step) settleAll() {
+	defer func() { st.moved, st.unsettled = st.moved[:0], st.unsettled[:0] }()
 	for opened, settled := 0, 0; ; {
 		switch {
 		case opened < len(st.moved):
@@ -408,7 +409,18 @@ func (st *step) kill(id uint64) error {
 	case a.Killed:
 		return nil
 	}
-	st.emit(&AttemptKilled{At: st.now, Attempt: id})
+	st.end(a)
+	return nil
+}
+
+// end has an attempt end: what waits at once, and what runs through its
+// workers.
+func (st *step) end(a *Attempt) {
+	st.emit(&AttemptKilled{At: st.now, Attempt: a.ID})
+	if a.Waiting {
+		st.attemptOver(a)
+		return
+	}
 	for t := range a.Tasks {
 		switch t.state {
 		case Ready, RetryWaiting, GroupRetryWaiting:
@@ -417,7 +429,6 @@ func (st *step) kill(id uint64) error {
 			st.effect(&Revoke{Lease: leaseOf(a, t)})
 		}
 	}
-	return nil
 }
 
 func leaseOf(a *Attempt, t *Task) Lease {

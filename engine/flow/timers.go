@@ -10,6 +10,7 @@ const (
 	timerSLA
 	timerSchedule
 	timerAlert
+	timerTTL
 )
 
 // timer is a reminder to look at something. It may be out of date: whoever

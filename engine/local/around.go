@@ -137,15 +137,22 @@ func (r *runner) leaveOut(name string) {
 	}
 }
 
+// begun watches the root of an attempt that has begun.
+func (r *runner) begun(a *flow.Attempt) {
+	if a != nil && a.RootTask() != nil {
+		r.watch(a.RootTask(), flow.Planned)
+	}
+}
+
 // narrate saves the states of tasks that have succeeded, groups too, and
 // follows what is still to be waited for. It is engine.Options.Narrate.
 func (r *runner) narrate(s *flow.State, events []flow.Event) {
 	for _, ev := range events {
 		switch ev := ev.(type) {
 		case *flow.AttemptStarted: // with a root that runs already
-			if a := s.Attempt(ev.Attempt.ID); a != nil {
-				r.watch(a.RootTask(), flow.Planned)
-			}
+			r.begun(s.Attempt(ev.Attempt.ID))
+		case *flow.AttemptBegun:
+			r.begun(s.Attempt(ev.Attempt))
 		case *flow.TaskMoved:
 			r.moved(s, ev)
 		case *flow.AlertRaised:
