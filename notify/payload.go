@@ -12,7 +12,8 @@ import (
 const maxError = 16_000
 
 // payload is an alert as programs read it: Digdag's notification first, with its names
-// and types, absent values null; then what Digdag does not tell, left out when absent.
+// and types, then what Digdag does not tell. Absent values are null, so that a template
+// may name any key.
 type payload struct {
 	Timestamp    string  `json:"timestamp"`
 	Message      string  `json:"message"`
@@ -31,22 +32,22 @@ type payload struct {
 
 	Event        Kind            `json:"event"`
 	Title        string          `json:"title"`
-	Error        string          `json:"error,omitempty"`
-	FailedTask   string          `json:"failed_task,omitempty"`
-	Link         string          `json:"link,omitempty"`
-	Repository   string          `json:"repository,omitempty"`
-	Commit       *payloadCommit  `json:"commit,omitempty"`
-	FailingSince string          `json:"failing_since,omitempty"`
-	FirstFailed  *payloadCommit  `json:"failing_since_commit,omitempty"`
-	Failures     int             `json:"failures,omitempty"`
-	Duration     float64         `json:"duration_seconds,omitempty"`
-	Usual        float64         `json:"usual_duration_seconds,omitempty"`
-	Deadline     string          `json:"deadline,omitempty"`
-	Next         string          `json:"next_run,omitempty"`
-	Diagnostics  []string        `json:"diagnostics,omitempty"`
-	Changes      []payloadCommit `json:"changes,omitempty"`
-	Log          []string        `json:"log,omitempty"`
-	Key          string          `json:"alert_key,omitempty"`
+	Error        *string         `json:"error"`
+	FailedTask   *string         `json:"failed_task"`
+	Link         *string         `json:"link"`
+	Repository   *string         `json:"repository"`
+	Commit       *payloadCommit  `json:"commit"`
+	FailingSince *string         `json:"failing_since"`
+	FirstFailed  *payloadCommit  `json:"failing_since_commit"`
+	Failures     *int            `json:"failures"`
+	Duration     *float64        `json:"duration_seconds"`
+	Usual        *float64        `json:"usual_duration_seconds"`
+	Deadline     *string         `json:"deadline"`
+	Next         *string         `json:"next_run"`
+	Diagnostics  []string        `json:"diagnostics"`
+	Changes      []payloadCommit `json:"changes"`
+	Log          []string        `json:"log"`
+	Key          *string         `json:"alert_key"`
 }
 
 type payloadCommit struct {
@@ -68,18 +69,21 @@ func Payload(a Alert) []byte {
 		Task: present(a.digdagTask()), Timezone: present(a.Timezone), SessionUUID: present(a.SessionUUID),
 		SessionTime: present(a.instant(a.Session)), DefinitionID: present(a.DefinitionID),
 
-		Event: a.Kind, Title: m.Title, Link: a.Link, Repository: a.Repo,
+		Event: a.Kind, Title: m.Title, Link: present(a.Link), Repository: present(a.Repo),
 		Commit: a.Revision.payload(), FirstFailed: a.FailingSince.payload(),
-		FailingSince: a.instant(a.Since), Failures: a.Count,
-		Duration: a.Duration.Seconds(), Usual: a.Usual.Seconds(),
-		Deadline: a.instant(a.Deadline), Next: a.instant(a.Next),
-		Diagnostics: a.Diagnostics, Log: m.Log, Key: a.Key,
+		FailingSince: present(a.instant(a.Since)), Failures: present(a.Count),
+		Duration: present(a.Duration.Seconds()), Usual: present(a.Usual.Seconds()),
+		Deadline: present(a.instant(a.Deadline)), Next: present(a.instant(a.Next)),
+		Diagnostics: a.Diagnostics, Key: present(a.Key),
 	}
 	if p.Revision == nil {
 		p.Revision = present(a.Revision.ID)
 	}
 	if a.Kind != Notice {
-		p.Error, p.FailedTask = capped(a.Message, maxError), a.Task
+		p.Error, p.FailedTask = present(capped(a.Message, maxError)), present(a.Task)
+	}
+	if len(m.Log) > 0 {
+		p.Log = m.Log
 	}
 	for _, c := range a.Changes {
 		if c := c.payload(); c != nil {

@@ -95,6 +95,11 @@ func (c *cli) runWorkflow(cmd *cobra.Command, o *runOptions) error {
 	if o.TasksPerAttempt, err = taskLimit(config); err != nil {
 		return err
 	}
+	sender, err := c.notificationSender(config)
+	if err != nil {
+		return err
+	}
+	o.Deliver = localDelivery(sender)
 	if o.Dir, _, err = o.dir(); err != nil {
 		return err
 	}

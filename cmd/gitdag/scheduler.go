@@ -102,6 +102,10 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 	if err != nil {
 		return nil, err
 	}
+	alerts, err := c.notificationSender(config)
+	if err != nil {
+		return nil, err
+	}
 	dir, _, err := o.dir()
 	if err != nil {
 		return nil, err
@@ -122,6 +126,7 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 			Limits: agent.Limits{TasksPerAttempt: limit},
 		},
 		Version:   c.version,
+		Alerts:    alerts,
 		Directory: &agent.Directory{Dir: dir, Params: params, Environ: c.environ(), Secrets: c.secrets(config), Logs: logs},
 	}, nil
 }
