@@ -51,12 +51,60 @@ type brokenReader struct{ err error }
 
 func (f brokenReader) Read([]byte) (int, error) { return 0, f.err }
 
-func newServer(err error, log io.Writer, token string) http.Handler {
+func (n nothing) Backfill(context.Context, Backfill) (Backfilled, error) { return Backfilled{}, n.err }
+func (n nothing) Skip(context.Context, Skip) (flow.TickFacts, error)     { return flow.TickFacts{}, n.err }
+func (n nothing) SetSchedule(context.Context, SetSchedule) error         { return n.err }
+func (n nothing) Push(_ context.Context, p Push) error {
+	if _, err := io.Copy(io.Discard, p.Archive); err != nil {
+		return err
+	}
+	return n.err
+}
+func (n nothing) Delete(context.Context, uint64) error { return n.err }
+func (n nothing) Archive(context.Context, uint64, string) (io.ReadCloser, int64, error) {
+	return nil, 0, n.err
+}
+
+// keyring is the secrets of a [nothing].
+type keyring struct{ err error }
+
+func (k keyring) Keys(uint64) ([]string, error)    { return nil, k.err }
+func (k keyring) Set(uint64, string, string) error { return k.err }
+func (k keyring) Delete(uint64, string) error      { return k.err }
+
+// gate lets in whoever bears the right token.
+type gate struct{ token string }
+
+func (g gate) Authenticate(r *http.Request) (Identity, error) {
+	switch r.Header.Get("Authorization") {
+	case "":
+		return Identity{}, &Unauthorized{"Missing Authorization header", []string{`Basic realm="x"`, `Bearer realm="x"`}}
+	case "Bearer " + g.token:
+		return Identity{Name: "mara"}, nil
+	case "Bearer admin":
+		return Identity{Name: "root", Admin: true}, nil
+	case "Bearer busy":
+		return Identity{}, fmt.Errorf("the file is being replaced: %w", ErrUnavailable)
+	}
+	return Identity{}, errors.New("no line of /etc/htpasswd matches")
+}
+
+// options are those of a server without content.
+func options(err error, log io.Writer, token string) Options {
 	n := nothing{err}
-	return New(Options{
-		Engine: n, History: n, Logs: n, Version: "1", Token: func() string { return token }, Log: slog.New(slog.NewTextHandler(log, nil)),
+	o := Options{
+		Engine: n, History: n, Logs: n, Schedules: n, Projects: n, Secrets: keyring(n), Version: "1",
+		Log:      slog.New(slog.NewTextHandler(log, nil)),
 		Webhooks: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
-	})
+	}
+	if token != "" {
+		o.Auth = gate{token}
+	}
+	return o
+}
+
+func newServer(err error, log io.Writer, token string) http.Handler {
+	return New(options(err, log, token))
 }
 
 func ask(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
@@ -64,37 +112,52 @@ func ask(h http.Handler, method, target string, headers ...string) *httptest.Res
 	for i := 0; i < len(headers); i += 2 {
 		in.Header.Set(headers[i], headers[i+1])
 	}
+	return record(h, in)
+}
+
+func record(h http.Handler, in *http.Request) *httptest.ResponseRecorder {
 	out := httptest.NewRecorder()
 	h.ServeHTTP(out, in)
 	return out
 }
 
-// Each route is asked by each method without a token, with a wrong one and with
-// the right one. Only the open ones answer without.
+// paths are those of all routes, and some that are none.
+func paths(admin bool) []string {
+	list := []string{"/", "/api", "/api/nothing", "/api/version/", "/%61pi/version", "/livez/x"}
+	for _, r := range (&server{admin: admin, Options: Options{Swagger: true}}).routes() {
+		list = append(list, strings.NewReplacer("{id}", "1", "{name}", "x", "{key}", "x").Replace(r.path))
+	}
+	return list
+}
+
+var allMethods = []string{"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "TRACE", "OPTIONS"}
+
+// Each route is asked by each method without credentials, with wrong ones and with
+// the right ones. Only the open ones answer without.
 // All others are challenged (Q1), be the header absent or malformed (Q37).
-func TestToken(t *testing.T) {
-	h := newServer(fmt.Errorf("attempt 1: %w", ErrNotFound), io.Discard, "s3cret")
+func TestCredentials(t *testing.T) {
+	o := options(fmt.Errorf("attempt 1: %w", ErrNotFound), io.Discard, "s3cret")
+	h := NewAdmin(o)
 	open := map[string]bool{
 		"GET /livez": true, "HEAD /livez": true, "GET /readyz": true, "HEAD /readyz": true,
 		"GET /api/version": true, "HEAD /api/version": true,
 	}
-	paths := []string{"/", "/api", "/api/nothing", "/api/version/", "/%61pi/version", "/livez/x"}
-	for _, r := range (&server{}).routes() {
-		paths = append(paths, strings.NewReplacer("{id}", "1", "{name}", "x").Replace(r.path))
-	}
-	for _, path := range paths {
-		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "TRACE", "OPTIONS"} {
-			free := open[method+" "+strings.TrimSuffix(path, "/")] || method == "OPTIONS"
+	for _, path := range paths(true) {
+		for _, method := range allMethods {
+			free := open[method+" "+strings.TrimSuffix(path, "/")] || method == "OPTIONS" || method == "TRACE"
 			for _, given := range []string{"", "Bearer wrong", "Bearer", "Basic s3cret", "s3cret", "Bearer s3cret2", "Bearer s3cre"} {
 				answer := ask(h, method, path, "Authorization", given)
 				if got := answer.Code != http.StatusUnauthorized; got != free {
 					t.Errorf("%s %s with %q: got %d", method, path, given, answer.Code)
 				}
-				if !free && answer.Header().Get("WWW-Authenticate") == "" {
+				if !free && len(answer.Header().Values("WWW-Authenticate")) == 0 {
 					t.Errorf("%s %s: no challenge", method, path)
 				}
+				if strings.Contains(answer.Body.String(), "htpasswd") {
+					t.Errorf("%s %s tells of our disk: %s", method, path, answer.Body)
+				}
 			}
-			for _, given := range []string{"Bearer s3cret", "bearer  s3cret"} {
+			for _, given := range []string{"Bearer s3cret", "Bearer admin"} {
 				if answer := ask(h, method, path, "Authorization", given); answer.Code == http.StatusUnauthorized {
 					t.Errorf("%s %s with %q: got 401", method, path, given)
 				}
@@ -102,7 +165,84 @@ func TestToken(t *testing.T) {
 		}
 	}
 	if answer := ask(h, "POST", "/webhooks/github"); answer.Code != http.StatusTeapot {
-		t.Errorf("a webhook without a token: got %d, want the answer of its handler", answer.Code)
+		t.Errorf("a webhook without credentials: got %d, want the answer of its handler", answer.Code)
+	}
+	if answer := ask(h, "GET", "/api/projects", "Authorization", "Bearer busy"); answer.Code != http.StatusServiceUnavailable {
+		t.Errorf("credentials that cannot be checked now: got %d, want 503", answer.Code)
+	}
+	if got := ask(h, "GET", "/api/projects").Header().Values("WWW-Authenticate"); len(got) != 2 {
+		t.Errorf("challenges: got %q, want those of the authenticator", got)
+	}
+}
+
+// The routes of administrators are for them, and not on the ordinary listener.
+func TestAdministrators(t *testing.T) {
+	o := options(nil, io.Discard, "s3cret")
+	const path = "/api/admin/attempts/1/userinfo"
+	for _, c := range []struct {
+		h     http.Handler
+		given string
+		want  int
+	}{
+		{NewAdmin(o), "Bearer admin", 200},
+		{NewAdmin(o), "Bearer s3cret", 403},
+		{NewAdmin(o), "", 401},
+		{NewAdmin(options(nil, io.Discard, "")), "", 403},
+		{New(o), "Bearer admin", 404},
+	} {
+		if answer := ask(c.h, "GET", path, "Authorization", c.given); answer.Code != c.want {
+			t.Errorf("with %q: got %d %s, want %d", c.given, answer.Code, answer.Body, c.want)
+		}
+	}
+	if answer := ask(NewAdmin(o), "GET", "/api/projects", "Authorization", "Bearer s3cret"); answer.Code != 200 {
+		t.Errorf("the ordinary API there: got %d, want 200", answer.Code)
+	}
+}
+
+// What is configured is on every answer below /api/, and on no other.
+func TestConfiguredHeaders(t *testing.T) {
+	o := options(ErrNotFound, io.Discard, "s3cret")
+	o.Headers = http.Header{"x-tide": {"low", "high"}}
+	h := New(o)
+	for path, want := range map[string]int{
+		"/api/version": 2, "/api/nothing": 2, "/api/projects": 2, "/api": 2, "/livez": 0, "/": 0, "/apis": 0,
+	} {
+		for _, method := range []string{"GET", "OPTIONS", "POST"} {
+			if got := ask(h, method, path).Header().Values("X-Tide"); len(got) != want {
+				t.Errorf("%s %s: got %q, want %d values", method, path, got, want)
+			}
+		}
+	}
+}
+
+// TRACE shows the request as it came, but not what lets a client in.
+func TestTrace(t *testing.T) {
+	answer := ask(newServer(ErrNotFound, io.Discard, "s3cret"), "TRACE", "/api/projects?a=b", "Authorization", "Bearer s3cret", "Cookie", "s3cret", "X-Tide", "low")
+	got := answer.Body.String()
+	if answer.Code != 200 || answer.Header().Get("Content-Type") != "message/http" {
+		t.Errorf("got %d %s", answer.Code, answer.Header())
+	}
+	if !strings.HasPrefix(got, "TRACE /api/projects?a=b HTTP/1.1\r\n") || !strings.Contains(got, "X-Tide: low\r\n") || strings.Contains(got, "s3cret") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Longer requests than any client has are refused before anything is looked at.
+func TestHugeRequests(t *testing.T) {
+	h := newServer(ErrNotFound, io.Discard, "")
+	long := strings.Repeat("x", maxHeaders)
+	for _, c := range []struct {
+		target, header string
+		want           int
+	}{
+		{"/api/projects?name=" + long, "", http.StatusRequestURITooLong},
+		{"/api/" + long, "", http.StatusRequestURITooLong},
+		{"/api/projects", long, http.StatusRequestHeaderFieldsTooLarge},
+		{"/api/projects?name=" + long[:maxTarget/2], long[:maxHeaders/2], http.StatusOK},
+	} {
+		if answer := ask(h, "GET", c.target, "X-Tide", c.header); answer.Code != c.want {
+			t.Errorf("%d bytes of target, %d of headers: got %d, want %d", len(c.target), len(c.header), answer.Code, c.want)
+		}
 	}
 }
 
@@ -140,6 +280,10 @@ func TestFaults(t *testing.T) {
 		{fmt.Errorf("attempt 1: %w", ErrNotFound), 404, false},
 		{fmt.Errorf("no space left: %w", ErrUnavailable), 503, false},
 		{&flow.TooManyTasks{Limit: 6, Current: 1, Adding: 6}, 400, false},
+		{&Invalid{errors.New("no such way")}, 400, false},
+		{fmt.Errorf("push: %w", &Conflicting{errors.New("taken")}), 409, false},
+		{fmt.Errorf("pushes are %w", ErrForbidden), 403, false},
+		{fmt.Errorf("%w: set secrets.key_file", ErrNoSecretStore), 501, false},
 		{errors.New("secret path /var/lib/gitdag is broken"), 500, true},
 	} {
 		for _, request := range []string{

@@ -172,12 +172,12 @@ func (s *server) archive(w http.ResponseWriter, r *request) error {
 
 // deleteProject answers with the project as it was.
 func (s *server) deleteProject(w http.ResponseWriter, r *request) error {
-	if s.Projects == nil {
-		return notOffered("delete projects")
-	}
 	var was Project
 	if err := s.withProject(r, func(p *flow.Project) { was = projectOf(p) }); err != nil {
 		return err
+	}
+	if s.Projects == nil {
+		return notOffered("delete projects")
 	}
 	if err := s.Projects.Delete(r.Context(), uint64(was.ID)); err != nil {
 		if !errors.Is(err, ErrNotFound) {

@@ -10,10 +10,11 @@ import (
 
 // changing returns the schedule of the path, to change it.
 func (s *server) changing(r *request) (*timer, error) {
-	if s.Schedules == nil {
-		return nil, notOffered("change schedules")
+	of, err := s.timer(r)
+	if err == nil && s.Schedules == nil {
+		err = notOffered("change schedules")
 	}
-	return s.timer(r)
+	return of, err
 }
 
 // set disables or enables a schedule and answers with what has become of it.

@@ -48,7 +48,9 @@ func TestStartReadsWhatClientsSend(t *testing.T) {
 		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z"`), 400, "", ""},
 		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z","params":null`), 400, "", ""},
 		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z","params":[]`), 400, "", ""},
-		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z","params":false`), 400, "", ""},
+		{body(`"workflowId":"$W","sessionTime":"2031-04-08T00:00:00Z","params":false`), ok, "2031-04-08T00:00:00+00:00", ""}, // Digdag's web page
+		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z","params":"x"`), 400, "", ""},
+		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z","params":{"a":"` + "\xff" + `"}`), 400, "", ""},
 		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z","params":{},"retryAttemptName":""`), 400, "", ""},
 		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z","params":{},"retryAttemptName":{}`), 400, "", ""},
 		{body(`"workflowId":"$W","sessionTime":"2031-04-05T00:00:00Z","params":{},"retryAttemptName":"` + strings.Repeat("z", 256) + `"`), 400, "", ""},
