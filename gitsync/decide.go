@@ -73,8 +73,8 @@ func nameConflicts(live Live, found []FoundProject, refused []Refusal) (good []F
 		}
 	}
 	for _, f := range found {
-		if repo, ok := live.Taken[f.Name]; ok {
-			taken = append(taken, nameTaken(f, fmt.Sprintf("a project of repository %q", repo)))
+		if by, ok := live.Taken[f.Name]; ok {
+			taken = append(taken, nameTaken(f, by))
 			continue
 		}
 		if p, ok := owner[f.Name]; ok && p != f.Path {

@@ -254,7 +254,7 @@ func (f *fakeTarget) Live(_ context.Context, repo string) (Live, error) {
 	for other, o := range f.live {
 		for _, p := range o.Projects {
 			if other != repo {
-				l.Taken[p.Name] = other
+				l.Taken[p.Name] = fmt.Sprintf("a project of repository %q", other)
 			}
 		}
 	}

@@ -75,7 +75,7 @@ type Live struct {
 	Since    time.Time         // when it became live
 	Projects []LiveProject     // in any order
 	Rejected []Rejection       // of the last deployment
-	Taken    map[string]string // names of live projects of other repositories, and whose they are
+	Taken    map[string]string // names of live projects of others, and what has them: "a project of …"
 	Failing  bool              // SyncFailed was reported and SyncRecovered was not
 }
 
