@@ -78,11 +78,11 @@ func (h *History) due(ctx context.Context, bound int64) (day, []gone, error) {
 		if err := scan(&head); err != nil {
 			return err
 		}
-		w, err := decodeHead(head, indexName)
+		s, err := decodeRow(head)
 		if err != nil {
 			return err
 		}
-		part = append(part, gone{w.Attempt.ID, w.Attempt.Index, w.Attempt.RetryName, w.Session})
+		part = append(part, gone{s.Attempt.ID, s.Attempt.Index, s.Attempt.RetryName, wireSession(s.Session)})
 		return nil
 	})
 	return d, part, err

@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -25,8 +24,8 @@ const (
 	indexVersion = 3
 )
 
-// The rows hold an attempt's first line as it is in its file, and beside it
-// what queries look for. An index of one column is ordered by the row's id
+// The rows hold what an attempt's first line says, as encodeRow writes it, and
+// beside it what queries look for. An index of one column is ordered by the row's id
 // within equal values, which is what the lists of newest first walk along.
 //
 // A session has a row while it has an attempt; checkout is that of its newest
@@ -84,11 +83,10 @@ const (
 	insertFolder = `INSERT INTO folder VALUES (?, 0) ON CONFLICT (day) DO NOTHING`
 	settleFolder = `INSERT INTO folder VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET settled = excluded.settled`
 
-	deleteAttempt = `DELETE FROM attempt WHERE id = ? RETURNING session`
-	deleteSession = `DELETE FROM session WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM attempt WHERE session = ?1)`
-	relinkSession = `UPDATE session SET (last, checkout) = (
-		SELECT id, CASE succeeded WHEN 0 THEN CAST(head AS TEXT) ->> '$.attempt.checkout' END
-		FROM attempt WHERE session = ?1 ORDER BY id DESC LIMIT 1) WHERE id = ?1`
+	deleteAttempt    = `DELETE FROM attempt WHERE id = ? RETURNING session`
+	deleteSession    = `DELETE FROM session WHERE id = ?`
+	newestLeft       = `SELECT head FROM attempt WHERE session = ? ORDER BY id DESC LIMIT 1`
+	relinkSession    = `UPDATE session SET last = ?, checkout = ? WHERE id = ?`
 	deleteDefinition = `DELETE FROM definition WHERE last = ?`
 	deleteExpired    = `DELETE FROM expired WHERE day = ?`
 	deleteFolder     = `DELETE FROM folder WHERE day = ?`
@@ -163,7 +161,7 @@ func (x *index) prepare(ctx context.Context) error {
 	}
 	for _, q := range []string{
 		insertAttempt, insertSession, insertExpired, insertDefinition, insertFolder, settleFolder,
-		deleteAttempt, deleteSession, relinkSession, deleteDefinition, deleteExpired, deleteFolder,
+		deleteAttempt, deleteSession, newestLeft, relinkSession, deleteDefinition, deleteExpired, deleteFolder,
 	} {
 		var err error
 		if x.changes[q], err = x.writer.PrepareContext(ctx, q); err != nil {
@@ -215,18 +213,13 @@ func (x *index) update(ctx context.Context, do func(change) error) error {
 
 // insert adds an attempt, or does nothing new if it is there.
 func (c change) insert(ctx context.Context, h *wireHead) error {
-	head, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
 	a, s := &h.Attempt, &h.Session
-	err = c.exec(ctx, insertAttempt, a.ID, s.ID, a.Project, a.Workflow, a.Index, a.RetryName,
-		h.FinishedAt.UnixMilli(), h.FinishedAt.Sub(h.CreatedAt).Milliseconds(), h.Succeeded, head)
+	err := c.exec(ctx, insertAttempt, a.ID, s.ID, a.Project, a.Workflow, a.Index, a.RetryName,
+		h.FinishedAt.UnixMilli(), h.FinishedAt.Sub(h.CreatedAt).Milliseconds(), h.Succeeded, encodeRow(h))
 	if err != nil {
 		return err
 	}
-	checkout := sql.NullString{String: a.Checkout, Valid: a.Checkout != "" && !h.Succeeded}
-	err = c.exec(ctx, insertSession, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), a.ID, checkout)
+	err = c.exec(ctx, insertSession, s.ID, s.UUID, s.Project, s.Workflow, s.Time.Unix(), a.ID, toRetry(a.Checkout, h.Succeeded))
 	if err != nil || a.Ref == "" {
 		return err
 	}
@@ -243,8 +236,29 @@ func (c change) remove(ctx context.Context, id uint64) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.exec(ctx, deleteSession, session), c.exec(ctx, relinkSession, session),
-		c.exec(ctx, deleteDefinition, id))
+	return errors.Join(c.relink(ctx, session), c.exec(ctx, deleteDefinition, id))
+}
+
+// relink makes the newest attempt that a session has left its last.
+func (c change) relink(ctx context.Context, session uint64) error {
+	var head []byte
+	err := c.statement(ctx, newestLeft).QueryRowContext(ctx, session).Scan(&head)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c.exec(ctx, deleteSession, session)
+	}
+	if err != nil {
+		return err
+	}
+	last, err := decodeRow(head)
+	if err != nil {
+		return err
+	}
+	return c.exec(ctx, relinkSession, last.Attempt.ID, toRetry(last.Attempt.Checkout, last.Succeeded), session)
+}
+
+// toRetry is the checkout that an attempt may be retried with.
+func toRetry(checkout string, succeeded bool) sql.NullString {
+	return sql.NullString{String: checkout, Valid: checkout != "" && !succeeded}
 }
 
 // read calls row for each row of a query's answer.
@@ -303,10 +317,10 @@ func code(err error) int {
 // failure adds to an error of the index what a caller has to know: that the
 // disk is full, or that the index has to be made anew, which it sees to.
 func (x *index) failure(err error) error {
-	switch code(err) {
-	case codeFull:
+	switch c := code(err); {
+	case c == codeFull:
 		return fmt.Errorf("%w: %w", err, syscall.ENOSPC)
-	case codeCorrupt, codeNotADB:
+	case c == codeCorrupt, c == codeNotADB, errors.Is(err, errRow):
 		request := os.WriteFile(filepath.Join(filepath.Dir(x.path), rebuildName), nil, 0o600)
 		return errors.Join(fmt.Errorf("%w: %w", ErrDamaged, err), request)
 	}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -221,15 +222,11 @@ func (h *History) one(ctx context.Context, q string, args ...any) (Summary, erro
 func (h *History) summaries(ctx context.Context, q string, args ...any) ([]Summary, error) {
 	var list []Summary
 	err := h.index.read(ctx, q, args, func(scan func(...any) error) error {
-		var head []byte
+		var head sql.RawBytes
 		if err := scan(&head); err != nil {
 			return err
 		}
-		w, err := decodeHead(head, indexName)
-		if err != nil {
-			return err
-		}
-		s, err := w.summary()
+		s, err := decodeRow(head)
 		list = append(list, s)
 		return err
 	})

@@ -261,8 +261,11 @@ func encodeMap(m *params.Map) json.RawMessage {
 }
 
 func decodeMap(text json.RawMessage) (*params.Map, error) {
-	if text == nil {
+	switch {
+	case text == nil:
 		return nil, nil
+	case string(text) == "{}":
+		return params.NewMap(0), nil
 	}
 	v, err := params.Decode(text)
 	if err != nil {
