@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,7 +86,14 @@ func (c *caller) list(b *testing.B, key, path string) []int {
 // BenchmarkPages goes through each list of 100,000 attempts page by page, and
 // compares the last pages with the first ones.
 func BenchmarkPages(b *testing.B) {
-	s := pastSite(b, past{attempts: 100_000, projects: 20})
+	p := past{attempts: 100_000, projects: 20}
+	s := newSiteOf(b, func(s *site) {
+		// The files of the archive are not read again once the index is made.
+		memory := inMemory(b)
+		p.write(b, memory)
+		check(b, os.Mkdir(s.data, 0o700))
+		check(b, os.Symlink(filepath.Join(memory, "archive"), filepath.Join(s.data, "archive")))
+	}, manyProjects(p.projects, "+a: {echo>: a}\n"))
 	c := newCaller(b, s.address)
 	for _, l := range []struct {
 		name, key, path string
@@ -137,12 +146,6 @@ func pages(b *testing.B, c *caller, key, path string, least int) {
 	slices.Sort(took)
 	b.ReportMetric(ms(took[len(took)/2]), "ms/median")
 	b.ReportMetric(ms(took[len(took)-1]), "ms/most")
-}
-
-// pastSite is an agent with a history.
-func pastSite(b *testing.B, p past, args ...string) *site {
-	b.Helper()
-	return newSiteOf(b, func(s *site) { p.write(b, s.data) }, manyProjects(p.projects, "+a: {echo>: a}\n"), args...)
 }
 
 // BenchmarkTasksList asks for the tasks of an attempt that runs and of one that

@@ -42,9 +42,12 @@ func (l Load) Run(call func(i int) error) Measured {
 		})
 	}
 	calls.Wait()
-	slices.Sort(m.Took)
+	m.Sort()
 	return m
 }
+
+// Sort brings the durations into order.
+func (m Measured) Sort() { slices.Sort(m.Took) }
 
 // Share returns the duration that the given share of the calls did not exceed:
 // 0.5 for the median, 1 for the longest. It is 0 without calls.
