@@ -48,39 +48,39 @@ func (r records) Record(ctx context.Context, id uint64) (*flow.Record, error) {
 	return found, err
 }
 
-// archive is a real history as the API sees it.
-type archive struct{ *history.History }
+// past is a real history as the API sees it.
+type past struct{ *history.History }
 
-func (a archive) Attempt(ctx context.Context, id uint64) (*flow.Record, error) {
+func (a past) Attempt(ctx context.Context, id uint64) (*flow.Record, error) {
 	return one(a.History.Attempt(ctx, id))
 }
 
-func (a archive) Session(ctx context.Context, id uint64) (*flow.Record, error) {
+func (a past) Session(ctx context.Context, id uint64) (*flow.Record, error) {
 	return one(a.History.Session(ctx, id))
 }
 
-func (a archive) Record(ctx context.Context, id uint64) (*flow.Record, error) {
+func (a past) Record(ctx context.Context, id uint64) (*flow.Record, error) {
 	r, err := a.History.Record(ctx, id)
 	return r, apiError(err)
 }
 
-func (a archive) Ran(ctx context.Context, definition uint64) (*flow.Record, error) {
+func (a past) Ran(ctx context.Context, definition uint64) (*flow.Record, error) {
 	return one(a.History.Definition(ctx, definition))
 }
 
-func (a archive) RanOf(ctx context.Context, project uint64, revision string) ([]*flow.Record, error) {
+func (a past) RanOf(ctx context.Context, project uint64, revision string) ([]*flow.Record, error) {
 	return all(a.History.Revision(ctx, project, revision))
 }
 
-func (a archive) Attempts(ctx context.Context, q api.Query, retried bool) ([]*flow.Record, error) {
+func (a past) Attempts(ctx context.Context, q api.Query, retried bool) ([]*flow.Record, error) {
 	return all(a.History.Attempts(ctx, history.Query(q), retried))
 }
 
-func (a archive) Sessions(ctx context.Context, q api.Query) ([]*flow.Record, error) {
+func (a past) Sessions(ctx context.Context, q api.Query) ([]*flow.Record, error) {
 	return all(a.History.Sessions(ctx, history.Query(q)))
 }
 
-func (a archive) SessionAttempts(ctx context.Context, session, before uint64, limit int) ([]*flow.Record, error) {
+func (a past) SessionAttempts(ctx context.Context, session, before uint64, limit int) ([]*flow.Record, error) {
 	return all(a.History.SessionAttempts(ctx, session, before, limit))
 }
 
@@ -105,9 +105,10 @@ func all(list []history.Summary, err error) ([]*flow.Record, error) {
 // apiError says of an error what it means to the API.
 func apiError(err error) error {
 	var resume *engine.ResumeError
+	var invalid *engine.InvalidError
 	switch {
-	case errors.As(err, &resume):
-		return &api.Invalid{Reason: resume}
+	case errors.As(err, &resume), errors.As(err, &invalid):
+		return &api.Invalid{Reason: err}
 	case errors.Is(err, engine.ErrNotFound), errors.Is(err, history.ErrNotFound):
 		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
 	case errors.Is(err, engine.ErrNoSpace), errors.Is(err, engine.ErrStopped):

@@ -10,10 +10,20 @@ import (
 
 // lookUp says of what there is none.
 func (r *request) lookUp(what string, err error) error {
-	if errors.Is(err, ErrNotFound) {
+	if unknown(err) {
 		return r.missing(what)
 	}
 	return err
+}
+
+// unknown tells whether an error is about something that there is not.
+func unknown(err error) bool {
+	for _, one := range []error{ErrNotFound, flow.ErrNoSchedule, flow.ErrNoProject} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
 }
 
 // listQuery reads what a list of attempts or sessions is asked for.

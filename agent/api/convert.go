@@ -47,10 +47,11 @@ func optionalID(id uint64) *ID {
 }
 
 func projectOf(p *flow.Project) Project {
-	return Project{
-		ID: ID(p.ID), Name: p.Name, Revision: p.Revision,
-		CreatedAt: Instant{p.CreatedAt}, UpdatedAt: Instant{p.UpdatedAt}, ArchiveType: "none",
+	out := Project{
+		ID: ID(p.ID), Name: p.Name, Revision: p.Revision, CreatedAt: Instant{p.CreatedAt}, UpdatedAt: Instant{p.UpdatedAt},
 	}
+	out.ArchiveType, out.ArchiveMD5 = archiveOf(p.RevisionNamed(p.Revision))
+	return out
 }
 
 func named(p *flow.Project) Named { return Named{ID(p.ID), p.Name} }

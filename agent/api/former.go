@@ -8,18 +8,14 @@ import (
 	"gitdag/engine/flow"
 )
 
-// A definition that is not live any more is known by the attempts that ran it,
-// live or over, and can be started again. Its project must be live.
+// The state forgets old revisions. What it does not keep any more is known by
+// the attempts that ran it, live or over.
 
-// formerOf returns what the newest attempt that ran a definition tells of it;
-// nil for a definition that is live, [ErrNotFound] for one that is not known.
-func (s *server) formerOf(ctx context.Context, id uint64) (*flow.AttemptFacts, error) {
+// former returns what the newest attempt that ran a definition tells of it, or
+// [ErrNotFound].
+func (s *server) former(ctx context.Context, id uint64) (*flow.AttemptFacts, error) {
 	var facts *flow.AttemptFacts
-	live := false
 	s.Engine.View(func(state *flow.State) {
-		if live = state.Workflow(id) != nil; live {
-			return
-		}
 		for _, a := range state.Attempts() {
 			if a.Definition == id && a.Ref != "" {
 				found := a.AttemptFacts
@@ -27,21 +23,31 @@ func (s *server) formerOf(ctx context.Context, id uint64) (*flow.AttemptFacts, e
 			}
 		}
 	})
+	if facts != nil {
+		return facts, nil
+	}
+	past, err := s.History.Ran(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &past.Attempt, nil
+}
+
+// formerOf is [server.former] for a definition that is not live and can be
+// started, as its project is live; nil for one that is live.
+func (s *server) formerOf(ctx context.Context, id uint64) (*flow.AttemptFacts, error) {
+	live := false
+	s.Engine.View(func(state *flow.State) { live = state.Workflow(id) != nil })
 	if live {
 		return nil, nil
 	}
-	if facts == nil {
-		past, err := s.History.Ran(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		facts = &past.Attempt
+	facts, err := s.former(ctx, id)
+	if err != nil {
+		return nil, err
 	}
-	name := s.projectName(facts.Project)
-	if name == "" {
+	if facts.ProjectName = s.projectName(facts.Project); facts.ProjectName == "" {
 		return nil, ErrNotFound
 	}
-	facts.ProjectName = name
 	return facts, nil
 }
 

@@ -82,7 +82,7 @@ func TestFormerRevisions(t *testing.T) {
 	}
 }
 
-// With its project a definition is gone.
+// With its project a definition can be seen and not be started any more.
 func TestFormerProject(t *testing.T) {
 	r := newRig(t)
 	hand := r.definition("harbour", "hand")
@@ -91,7 +91,7 @@ func TestFormerProject(t *testing.T) {
 	if code, _, body := r.startDefinition(hand, "again"); code != http.StatusNotFound || !strings.Contains(body, fmt.Sprintf("workflow id=%d", hand)) {
 		t.Errorf("got %d %s, want 404", code, body)
 	}
-	if answer := r.do(http.MethodGet, fmt.Sprintf("/api/workflows/%d", hand), ""); answer.Code != http.StatusNotFound {
-		t.Errorf("got %d %s, want 404", answer.Code, answer.Body)
+	if got := get[api.Workflow](r, fmt.Sprintf("/api/workflows/%d", hand)); got.Name != "hand" || got.Project.Name != "harbour" {
+		t.Errorf("got %v, want hand of harbour", got)
 	}
 }

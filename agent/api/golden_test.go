@@ -25,6 +25,8 @@ var (
 	instants  = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`)
 	deadlines = regexp.MustCompile(`"deadline":"[^"]+"`)
 	uuids     = regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"`)
+	deletions = regexp.MustCompile(`deleted at [^"]+`)
+	sums      = regexp.MustCompile(`"archiveMd5":"[^"]+"`)
 	logTimes  = regexp.MustCompile(`@[0-9a-f]{16}\.4242@test`)
 )
 
@@ -37,6 +39,8 @@ func normalise(text string) string {
 		return `"$instant"`
 	})
 	text = deadlines.ReplaceAllString(text, `"deadline":"$$time"`)
+	text = deletions.ReplaceAllString(text, "deleted at $$instant")
+	text = sums.ReplaceAllString(text, `"archiveMd5":"$$md5"`)
 	text = uuids.ReplaceAllString(text, `"$$uuid"`)
 	return logTimes.ReplaceAllString(text, "@$$time.4242@test")
 }

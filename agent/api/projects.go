@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"gitdag/engine/flow"
 )
@@ -47,12 +48,14 @@ func (s *server) inProject(r *request, read func(*flow.State, *flow.Project)) er
 		return err
 	}
 	s.Engine.View(func(state *flow.State) {
-		p := state.Project(id)
-		if p == nil {
-			err = r.missing("project")
+		if p := state.Project(id); p != nil {
+			read(state, p)
 			return
 		}
-		read(state, p)
+		err = r.missing("project")
+		if p := state.Deleted(id); p != nil {
+			err = notFoundf("Project id=%d is already deleted at %s", id, p.DeletedAt.UTC().Format(time.RFC3339))
+		}
 	})
 	return err
 }

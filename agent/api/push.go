@@ -22,7 +22,7 @@ func (s *server) push(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	archive, err := r.archiveOf(s.ArchiveLimit)
+	archive, err := r.upload(s.ArchiveLimit)
 	if err != nil {
 		return err
 	}
@@ -37,14 +37,24 @@ func (s *server) push(w http.ResponseWriter, r *request) error {
 	var pushed *Project
 	s.Engine.View(func(state *flow.State) {
 		if p := state.ProjectNamed(in.Project); p != nil {
-			project := projectOf(p)
-			pushed = &project
+			pushed = pushedOf(p, in.Revision)
 		}
 	})
 	if pushed == nil { // deleted meanwhile
 		return noProject(in.Project)
 	}
 	return writeJSON(w, r.Request, http.StatusOK, pushed)
+}
+
+// pushedOf is a project with the revision that was pushed, be that the live one
+// still or not.
+func pushedOf(p *flow.Project, revision string) *Project {
+	out := projectOf(p)
+	if x := p.RevisionNamed(revision); x != nil {
+		out.Revision, out.UpdatedAt = x.Name, Instant{x.CreatedAt}
+		out.ArchiveType, out.ArchiveMD5 = archiveOf(x)
+	}
+	return &out
 }
 
 // pushOf reads all of a push but the archive.
@@ -96,9 +106,9 @@ func checkProjectName(name string) error {
 	return nil
 }
 
-// archiveOf returns the body of a push, which is refused before it is read where
-// its size is known.
-func (r *request) archiveOf(limit int64) (*upload, error) {
+// upload returns the body of a push, which is refused before it is read where its
+// size is known.
+func (r *request) upload(limit int64) (*upload, error) {
 	if r.ContentLength > limit {
 		return nil, archiveTooLarge(limit)
 	}
@@ -153,7 +163,7 @@ func (s *server) archive(w http.ResponseWriter, r *request) error {
 		return gone
 	}
 	body, size, err := s.Projects.Archive(r.Context(), id, revision)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+	if unknown(err) || errors.Is(err, fs.ErrNotExist) {
 		return gone
 	}
 	if err != nil {
@@ -180,7 +190,7 @@ func (s *server) deleteProject(w http.ResponseWriter, r *request) error {
 		return notOffered("delete projects")
 	}
 	if err := s.Projects.Delete(r.Context(), uint64(was.ID)); err != nil {
-		if !errors.Is(err, ErrNotFound) {
+		if !unknown(err) {
 			return err
 		}
 		// Another request was faster; this one says so too.

@@ -72,16 +72,13 @@ func told(err error) *Error {
 	if errors.As(err, &answer) {
 		return answer
 	}
-	var invalid *Invalid
-	var many *flow.TooManyTasks
-	var conflicting *Conflicting
 	var status int
 	switch {
-	case errors.As(err, &invalid), errors.As(err, &many):
+	case refused(err):
 		status = http.StatusBadRequest
-	case errors.As(err, &conflicting):
+	case conflicting(err):
 		status = http.StatusConflict
-	case errors.Is(err, ErrNotFound):
+	case unknown(err):
 		status = http.StatusNotFound
 	case errors.Is(err, ErrForbidden):
 		status = http.StatusForbidden
@@ -93,6 +90,26 @@ func told(err error) *Error {
 		return nil
 	}
 	return &Error{err.Error(), status}
+}
+
+// refused tells whether an error is about what can never be done as it is asked
+// for, or not as long as a limit stands.
+func refused(err error) bool {
+	var invalid *Invalid
+	var tasks *flow.TooManyTasks
+	var attempts *flow.TooManyAttempts
+	return errors.As(err, &invalid) || errors.As(err, &tasks) || errors.As(err, &attempts)
+}
+
+// conflicting tells whether an error is about what there is already.
+func conflicting(err error) bool {
+	var conflict *Conflicting
+	var revision *flow.RevisionExists
+	var session *flow.SessionExists
+	var name *flow.NameTaken
+	var project *flow.NotPushed
+	return errors.As(err, &conflict) || errors.As(err, &revision) || errors.As(err, &session) || errors.As(err, &name) ||
+		errors.As(err, &project) || errors.Is(err, flow.ErrSchedulePast) || errors.Is(err, flow.ErrRedeployed)
 }
 
 // writeJSON answers with a value. An error is one of the connection.

@@ -7,22 +7,27 @@ import (
 	"gitdag/engine/params"
 )
 
-// revisions lists those that are kept of a project.
+// revisions lists those that are kept of a project. Their ids are ours, so that
+// the list can be paged (Q11).
 func (s *server) revisions(w http.ResponseWriter, r *request) error {
 	before, size, err := r.page([]string{"page_size", "count"}, 0)
 	if err != nil {
 		return err
 	}
+	if r.has("last_id") && before == 0 {
+		before = 1 // nothing is older than the first
+	}
 	list := []Revision{}
 	err = s.withProject(r, func(p *flow.Project) {
-		for _, x := range revisionsOf(p) {
-			switch {
-			case r.has("name"):
-				if x.Revision == r.query("name") {
-					list = append(list, x)
-				}
-			case len(list) < size && below(uint64(x.ID), before):
-				list = append(list, x)
+		if r.has("name") {
+			if x := p.RevisionNamed(r.query("name")); x != nil {
+				list = append(list, revisionOf(x))
+			}
+			return
+		}
+		for _, x := range p.Revisions() {
+			if len(list) < size && below(x.ID, before) {
+				list = append(list, revisionOf(x))
 			}
 		}
 	})
@@ -32,17 +37,52 @@ func (s *server) revisions(w http.ResponseWriter, r *request) error {
 	return writeList(w, r, "revisions", list)
 }
 
-// revisionsOf lists the kept revisions of a project, newest first.
-func revisionsOf(p *flow.Project) []Revision {
-	return []Revision{{
-		ID: ID(p.ID), Revision: p.Revision, CreatedAt: Instant{p.UpdatedAt}, ArchiveType: "none", UserInfo: object(nil),
-	}}
+func revisionOf(x *flow.Revision) Revision {
+	out := Revision{ID: ID(x.ID), Revision: x.Name, CreatedAt: Instant{x.CreatedAt}, UserInfo: userInfoOf(x)}
+	out.ArchiveType, out.ArchiveMD5 = archiveOf(x)
+	return out
 }
 
-// userInfo tells who pushed the revision that an attempt runs.
+// archiveOf says what is kept of an archive that was pushed, in Digdag's terms.
+// What comes from Git is packed when it is asked for and has no sum.
+func archiveOf(x *flow.Revision) (kind string, md5 *string) {
+	if x == nil || x.Archive == nil {
+		return "none", nil
+	}
+	return "db", optional(x.Archive.MD5)
+}
+
+func userInfoOf(x *flow.Revision) *params.Map {
+	if x == nil || x.Archive == nil {
+		return object(nil)
+	}
+	v, _ := params.Parse([]byte(x.Archive.UserInfo)) // it was an object when it was kept
+	m, _ := v.(*params.Map)
+	return object(m)
+}
+
+// userInfo tells who pushed the revision that an attempt runs, as long as that
+// is kept.
 func (s *server) userInfo(w http.ResponseWriter, r *request) error {
-	if _, err := s.ofPath(r); err != nil {
+	found, err := s.ofPath(r)
+	if err != nil {
 		return err
 	}
-	return writeJSON(w, r.Request, http.StatusOK, params.NewMap(0))
+	var info *params.Map
+	s.Engine.View(func(state *flow.State) {
+		var revision *flow.Revision
+		if p := projectAt(state, found.Attempt.Project); p != nil {
+			revision = p.RevisionNamed(found.Attempt.Revision)
+		}
+		info = userInfoOf(revision)
+	})
+	return writeJSON(w, r.Request, http.StatusOK, info)
+}
+
+// projectAt returns a project, live or deleted; nil if it is not known.
+func projectAt(state *flow.State, id uint64) *flow.Project {
+	if p := state.Project(id); p != nil {
+		return p
+	}
+	return state.Deleted(id)
 }

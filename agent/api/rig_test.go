@@ -36,9 +36,12 @@ type rig struct {
 	dir     string
 	logs    *tasklog.Store
 	history *history.History
+	objects *engine.MemoryObjects
 	repos   *repos
+	vault   vault
 	log     bytes.Buffer
 	handler http.Handler
+	admin   http.Handler
 
 	mu       sync.Mutex
 	archived map[uint64]chan struct{}
@@ -66,7 +69,7 @@ type setting func(*api.Options)
 func newRig(t *testing.T, settings ...setting) *rig {
 	t.Helper()
 	data := t.TempDir()
-	r := &rig{t: t, dir: t.TempDir(), repos: &repos{}, archived: map[uint64]chan struct{}{}}
+	r := &rig{t: t, dir: t.TempDir(), repos: &repos{}, objects: &engine.MemoryObjects{}, vault: vault{kept: map[uint64]map[string]string{}}, archived: map[uint64]chan struct{}{}}
 	log := slog.New(slog.NewTextHandler(&r.log, nil))
 	var err error
 	if r.history, _, err = history.Open(t.Context(), data, history.Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
@@ -75,7 +78,7 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	r.logs = tasklog.NewStore(tasklog.Options{Dir: filepath.Join(data, "logs"), Agent: "4242@test"})
 	evaluator := expr.New(expr.Options{})
 	r.e = engine.New(engine.Options{
-		Objects: &engine.MemoryObjects{}, History: records{r.history}, Operators: operator.NewRegistry(operator.Builtin()),
+		Objects: r.objects, History: records{r.history}, Operators: operator.NewRegistry(operator.Builtin()),
 		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: func(uint64) operator.Secrets { return noSecrets{} }, Evaluator: evaluator,
 		Environ: []string{"PATH=" + os.Getenv("PATH")}, DataID: "test",
 		Deliver: func(_ context.Context, d *flow.Deliver) engine.Delivery {
@@ -100,12 +103,14 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	})
 	r.deploy()
 	o := api.Options{
-		Engine: shell{r.e}, History: archive{r.history}, Logs: r.logs, Repos: r.repos, Version: "1.2.3", Log: log,
+		Engine: shell{r.e}, History: past{r.history}, Logs: r.logs, Repos: r.repos, Version: "1.2.3", Log: log,
+		Schedules: shell{r.e}, Projects: shop{r}, Secrets: &r.vault,
 	}
 	for _, set := range settings {
 		set(&o)
 	}
 	r.handler = api.New(o)
+	r.admin = api.NewAdmin(o)
 	return r
 }
 

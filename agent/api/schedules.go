@@ -94,7 +94,7 @@ func (s *server) scheduleOf(x *flow.Schedule) Schedule {
 	if found := x.Project.Workflow(x.Workflow); found != nil {
 		w.Workflow.ID = ID(found.ID)
 	}
-	w.setNext(x.Next, s.zone(x.Timezone))
+	w.setNext(x.Upcoming(), s.zone(x.Timezone))
 	return w
 }
 

@@ -218,9 +218,9 @@ func failing(state *flow.State) []Failing {
 // next lists the schedules that run next, soonest first.
 func (s *server) next(state *flow.State) []Schedule {
 	due := slices.DeleteFunc(state.Schedules(), func(x *flow.Schedule) bool {
-		return x.Next.Run.IsZero() || !x.Disabled.IsZero()
+		return x.Upcoming().Run.IsZero() || !x.Disabled.IsZero()
 	})
-	slices.SortStableFunc(due, func(a, b *flow.Schedule) int { return a.Next.Run.Compare(b.Next.Run) })
+	slices.SortStableFunc(due, func(a, b *flow.Schedule) int { return a.Upcoming().Run.Compare(b.Upcoming().Run) })
 	list := []Schedule{}
 	for _, x := range due[:min(nextRuns, len(due))] {
 		list = append(list, s.scheduleOf(x))

@@ -58,23 +58,29 @@ func (s *server) writeWorkflow(w http.ResponseWriter, r *request, f found) error
 	return writeJSON(w, r.Request, http.StatusOK, &list[0])
 }
 
-// ofProject returns the workflows of the project in the path: those of the
-// revision that is live, or of another one those that have run.
+// ofProject returns the workflows of the project in the path: those of the live
+// revision or of another one; of one that is not kept any more those that have
+// run.
 func (s *server) ofProject(r *request) ([]found, error) {
 	var list []found
 	var id uint64
-	other := false
+	kept := true
 	revision := r.query("revision")
 	err := s.withProject(r, func(p *flow.Project) {
-		id, other = p.ID, r.has("revision") && revision != p.Revision
-		if other {
-			return
+		id = p.ID
+		workflows := p.Workflows
+		if r.has("revision") {
+			x := p.RevisionNamed(revision)
+			if kept = x != nil; !kept {
+				return
+			}
+			workflows = x.Workflows
 		}
-		for _, w := range p.Workflows {
+		for _, w := range workflows {
 			list = append(list, foundOf(w))
 		}
 	})
-	if err != nil || !other {
+	if err != nil || kept {
 		return list, err
 	}
 	if list, err = s.formerRevision(r.Context(), id, revision); err != nil {
@@ -189,14 +195,14 @@ func (s *server) findWorkflow(r *request) (found, error) {
 	}
 	var f found
 	s.Engine.View(func(state *flow.State) {
-		if w := state.Workflow(id); w != nil {
+		if w, _ := state.Definition(id); w != nil {
 			f = foundOf(w)
 		}
 	})
 	if f.ID != 0 {
 		return f, nil
 	}
-	facts, err := s.formerOf(r.Context(), id)
+	facts, err := s.former(r.Context(), id)
 	if err != nil {
 		return f, r.lookUp("workflow", err)
 	}
