@@ -4,7 +4,6 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -140,9 +139,54 @@ func TestCalls(t *testing.T) {
 		{func(c *Client, ctx context.Context) error { _, err := c.Sync(ctx, "a b"); return err }, "POST /api/sync?repo=a+b {}"},
 		{func(c *Client, ctx context.Context) error { _, err := c.Project(ctx, "etl/daily"); return err }, "GET /api/projects?name=etl%2Fdaily"},
 		{func(c *Client, ctx context.Context) error {
-			_, err := c.Workflow(ctx, api.Project{ID: 12}, "w&x")
+			_, err := c.Workflow(ctx, api.Named{ID: 12}, "w&x", "")
 			return err
 		}, "GET /api/projects/12/workflows?name=w%26x"},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.Workflow(ctx, api.Named{ID: 12}, "w", "r 1")
+			return err
+		}, "GET /api/projects/12/workflows?name=w&revision=r+1"},
+		{func(c *Client, ctx context.Context) error { _, err := c.ProjectWorkflows(ctx, 12); return err }, "GET /api/projects/12/workflows"},
+		{func(c *Client, ctx context.Context) error { _, err := c.Workflows(ctx, Filter{}); return err }, "GET /api/workflows?count=100&order=asc"},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.Workflows(ctx, Filter{Page: Page{LastID: 7, Size: 5}, Pattern: "a b", Order: "desc"})
+			return err
+		}, "GET /api/workflows?count=5&last_id=7&name_pattern=a+b&order=desc"},
+		{func(c *Client, ctx context.Context) error { _, err := c.Projects(ctx, Filter{}); return err }, "GET /api/projects?count=100"},
+		{func(c *Client, ctx context.Context) error { _, err := c.DeleteProject(ctx, 12); return err }, "DELETE /api/projects/12"},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.Push(ctx, Push{Project: "a b", Revision: "r", ScheduleFrom: day.Time, Archive: strings.NewReader("archive"), Size: 7})
+			return err
+		}, "PUT /api/projects?project=a+b&revision=r&schedule_from=2031-04-05T00%3A00%3A00Z archive"},
+		{func(c *Client, ctx context.Context) error { _, err := c.Sessions(ctx, Page{Size: 2}); return err }, "GET /api/sessions?page_size=2"},
+		{func(c *Client, ctx context.Context) error { _, err := c.Session(ctx, 3); return err }, "GET /api/sessions/3"},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.ProjectSessions(ctx, 12, "", Page{})
+			return err
+		}, "GET /api/projects/12/sessions"},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.ProjectSessions(ctx, 12, "w", Page{9, 0})
+			return err
+		}, "GET /api/projects/12/sessions?last_id=9&workflow=w"},
+		{func(c *Client, ctx context.Context) error { _, err := c.Schedule(ctx, 5); return err }, "GET /api/schedules/5"},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.ScheduleOf(ctx, api.Named{ID: 12}, "w")
+			return err
+		}, "GET /api/projects/12/schedules?workflow=w"},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.ProjectSchedules(ctx, 12, Page{LastID: 5})
+			return err
+		}, "GET /api/projects/12/schedules?last_id=5"},
+		{func(c *Client, ctx context.Context) error { _, err := c.Disable(ctx, 5); return err }, "POST /api/schedules/5/disable {}"},
+		{func(c *Client, ctx context.Context) error { _, err := c.Enable(ctx, 5); return err }, "POST /api/schedules/5/enable {}"},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.Skip(ctx, 5, api.SkipRequest{FromTime: day, Count: new(3)})
+			return err
+		}, `POST /api/schedules/5/skip {"fromTime":"2031-04-05T00:00:00Z","count":3,"nextTime":null,"nextRunTime":null,"dryRun":false}`},
+		{func(c *Client, ctx context.Context) error {
+			_, err := c.Backfill(ctx, 5, api.BackfillRequest{FromTime: day, AttemptName: "n", DryRun: true})
+			return err
+		}, `POST /api/schedules/5/backfill {"fromTime":"2031-04-05T00:00:00Z","attemptName":"n","count":null,"dryRun":true}`},
 		{func(c *Client, ctx context.Context) error {
 			_, err := c.SessionTime(ctx, 7, "2031-04-05T00:00", "")
 			return err
@@ -169,7 +213,7 @@ func TestCalls(t *testing.T) {
 			return err
 		}, "GET /api/logs/9/files/+w%2F%5Esub@5%252f.log.gz?offset=6"},
 	} {
-		body := `{"projects":[{"id":"1"}],"workflows":[{"id":"2"}]}`
+		body := `{"projects":[{"id":"1"}],"workflows":[{"id":"2"}],"schedules":[{"id":"3"}]}`
 		if strings.HasPrefix(c.want, "GET /api/logs/9/files/") {
 			body = ""
 		}
@@ -284,32 +328,15 @@ func TestRefusals(t *testing.T) {
 	if err := c.Ready(t.Context()); err == nil {
 		t.Error("not ready: got no error")
 	}
-	_, c = newAgent(t, answer(200, `{"projects":[],"workflows":[]}`))
+	_, c = newAgent(t, answer(200, `{"projects":[],"workflows":[],"schedules":[]}`))
 	if _, err := c.Project(t.Context(), "ghost"); !NotFound(err) {
 		t.Errorf("no project: got %v", err)
 	}
-	if _, err := c.Workflow(t.Context(), api.Project{}, "ghost"); !NotFound(err) {
+	if _, err := c.Workflow(t.Context(), api.Named{}, "ghost", ""); !NotFound(err) {
 		t.Errorf("no workflow: got %v", err)
 	}
-}
-
-// All schedules are listed, however many pages they fill (Q12).
-func TestSchedulesPageOn(t *testing.T) {
-	page := func(from, n int) func(http.ResponseWriter) {
-		list := make([]string, n)
-		for i := range list {
-			list[i] = fmt.Sprintf(`{"id":"%d"}`, from+i)
-		}
-		return answer(200, `{"schedules":[`+strings.Join(list, ",")+`]}`)
-	}
-	a, c := newAgent(t, page(1, 100), page(101, 100), page(201, 3))
-	list, err := c.Schedules(t.Context())
-	if err != nil || len(list) != 203 || list[202].ID != 203 {
-		t.Fatalf("got %d schedules, %v, want 203", len(list), err)
-	}
-	want := []string{"GET /api/schedules?page_size=100", "GET /api/schedules?last_id=100&page_size=100", "GET /api/schedules?last_id=200&page_size=100"}
-	if diff := cmp.Diff(want, a.requests()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	if _, err := c.ScheduleOf(t.Context(), api.Named{}, "ghost"); !NotFound(err) {
+		t.Errorf("no schedule: got %v", err)
 	}
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gitdag/engine/archive"
 	"gitdag/engine/dig"
@@ -14,9 +16,9 @@ import (
 // archiveOptions are the command line of `archive`.
 type archiveOptions struct {
 	commonOptions
-	project string
-	output  string
-	copied  bool
+	packing
+	output string
+	json   bool
 }
 
 // archiveCommand writes the file that a push uploads (server.md 2.4).
@@ -35,10 +37,10 @@ func (c *cli) archiveCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	o.add(f)
-	f.StringVar(&o.project, "project", ".", "pack the project in this `DIR`")
+	o.commonOptions.add(f)
+	o.packing.add(f)
 	f.StringVarP(&o.output, "output", "o", "digdag.archive.tar.gz", "write the archive to this `FILE`")
-	f.BoolVar(&o.copied, "copy-outgoing-symlinks", false, "store what links that lead out of the project point to in their place")
+	f.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
 
@@ -46,36 +48,95 @@ func (c *cli) archive(o *archiveOptions) error {
 	if _, err := c.loadConfig(&o.commonOptions); err != nil {
 		return err
 	}
-	dir, err := filepath.Abs(o.project)
+	source, err := c.source(&o.packing)
 	if err != nil {
-		return fmt.Errorf("find the project: %w", err)
+		return err
+	}
+	// The file never holds a part of the archive, nor the archive its former self.
+	f, err := atomicfile.Options{NoSync: true}.Create(o.output, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	source.except = o.output
+	stats, err := c.pack(f, source, o.json)
+	if err == nil {
+		err = f.Commit()
+	}
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return c.printJSON(packed{o.output, source.workflows, stats.Files, stats.Bytes})
+	}
+	fmt.Fprintf(c.stdout, "Created %s: %s, %s, %s unpacked\n", o.output,
+		counted(len(source.workflows), "workflow"), counted(stats.Files, "file"), counted(int(stats.Bytes), "byte"))
+	return nil
+}
+
+// packed is an archive as other programs get it.
+type packed struct {
+	Archive   string   `json:"archive"`
+	Workflows []string `json:"workflows"`
+	Files     int      `json:"files"`
+	Bytes     int64    `json:"bytes"`
+}
+
+// packing are the options of what packs a project.
+type packing struct {
+	dir    string
+	copied bool
+}
+
+func (p *packing) add(f *pflag.FlagSet) {
+	f.StringVar(&p.dir, "project", ".", "pack the project in this `DIR`")
+	f.BoolVar(&p.copied, "copy-outgoing-symlinks", false, "store what links that lead out of the project point to in their place")
+}
+
+// source is a project that can be packed.
+type source struct {
+	dir       string // absolute
+	copied    bool
+	except    string // the file that is left out; "" for none
+	workflows []string
+}
+
+// source reads a project. One with errors is refused, as servers refuse it.
+func (c *cli) source(p *packing) (*source, error) {
+	dir, err := filepath.Abs(p.dir)
+	if err != nil {
+		return nil, fmt.Errorf("find the project: %w", err)
 	}
 	types := operators()
 	known := func(name string) bool { _, ok := types.Lookup(name); return ok }
 	project, err := c.loadProject(dir, dig.Options{Operators: known}, func(d dig.Diagnostic) { fmt.Fprintln(c.stderr, d) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	stats, err := packTo(o.output, dir, o.copied)
-	if err != nil {
-		return err
+	s := &source{dir: dir, copied: p.copied, workflows: []string{}}
+	for _, w := range project.Workflows {
+		s.workflows = append(s.workflows, w.Name)
 	}
-	fmt.Fprintf(c.stdout, "Created %s: %s, %s, %s unpacked\n", o.output,
-		counted(len(project.Workflows), "workflow"), counted(stats.Files, "file"), counted(int(stats.Bytes), "byte"))
-	return nil
+	if len(s.workflows) == 0 {
+		c.warn("there is no workflow in the project: workflows are the .dig files in its own directory, not in those below")
+	}
+	return s, nil
 }
 
-// packTo writes the archive of a project to a file, which never holds a part of
-// it, nor its own former content.
-func packTo(output, dir string, copied bool) (archive.Stats, error) {
-	f, err := atomicfile.Options{NoSync: true}.Create(output, 0o644)
-	if err != nil {
-		return archive.Stats{}, err
+// pack packs a project and, unless it is to be quiet, tells what goes in.
+func (c *cli) pack(w io.Writer, s *source, quiet bool) (archive.Stats, error) {
+	options := archive.PackOptions{CopyOutgoing: s.copied, Except: s.except}
+	if !quiet {
+		options.Each = func(name, target string) { fmt.Fprintf(c.stdout, "  Archiving %s%s\n", name, pointing(target)) }
 	}
-	defer f.Close()
-	stats, err := archive.Pack(f, dir, archive.PackOptions{CopyOutgoing: copied, Except: output})
-	if err != nil {
+	stats, err := archive.Pack(w, s.dir, options)
+	if err != nil || quiet {
 		return stats, err
 	}
-	return stats, f.Commit()
+	fmt.Fprintln(c.stdout, "Workflows:")
+	for _, name := range s.workflows {
+		fmt.Fprintf(c.stdout, "  %s.dig\n", name)
+	}
+	fmt.Fprintln(c.stdout)
+	return stats, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -14,64 +15,89 @@ import (
 func (c *cli) attemptsCommand() *cobra.Command {
 	var o clientOptions
 	var page client.Page
-	var last uint64
 	cmd := &cobra.Command{
 		Use:     "attempts [SESSION]",
 		Short:   "Lists the newest attempt of each session, or all attempts of one",
 		Example: "  gitdag attempts\n  gitdag attempts 42 --json",
 		Args:    arguments(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			agent, err := c.connect(&o)
-			if err != nil {
-				return err
-			}
-			page.LastID = api.ID(last)
-			var list []api.Attempt
-			if len(args) == 0 {
-				list, err = agent.Attempts(cmd.Context(), page)
-			} else {
-				var session api.ID
-				if session, err = parseID("SESSION", args[0]); err != nil {
-					return err
-				}
-				list, err = agent.SessionAttempts(cmd.Context(), session, page)
-			}
-			if err != nil {
-				return err
-			}
-			return c.printAttempts(&o, list)
-		},
 	}
-	o.add(cmd.Flags())
-	cmd.Flags().Uint64VarP(&last, "last-id", "i", 0, "list attempts older than the one of this `ID`")
-	cmd.Flags().IntVarP(&page.Size, "page-size", "s", 0, "list so many: `N` (default 100, at most 100)")
+	c.asking(cmd, &o, func(ctx context.Context, agent *client.Client, args []string) error {
+		if err := checkPage(cmd.Flags(), "page-size", page.Size); err != nil {
+			return err
+		}
+		list, err := listAttempts(ctx, agent, args, page)
+		if err != nil {
+			return err
+		}
+		slices.Reverse(list)
+		return c.result(&o, list, func() { c.printAttempts(list) })
+	})
+	pageFlags(cmd.Flags(), &page)
 	return cmd
 }
 
-func (c *cli) printAttempts(o *clientOptions, list []api.Attempt) error {
-	slices.Reverse(list)
-	if o.json {
-		return c.printJSON(list)
+func listAttempts(ctx context.Context, agent *client.Client, args []string, page client.Page) ([]api.Attempt, error) {
+	if len(args) == 0 {
+		return agent.Attempts(ctx, page)
 	}
+	session, err := parseID("SESSION", args[0])
+	if err != nil {
+		return nil, err
+	}
+	return agent.SessionAttempts(ctx, session, page)
+}
+
+// attemptCommand shows one attempt.
+func (c *cli) attemptCommand() *cobra.Command {
+	var o clientOptions
+	return c.asking(&cobra.Command{
+		Use:     "attempt ATTEMPT",
+		Short:   "Shows an attempt",
+		Example: "  gitdag attempt 42",
+		Args:    arguments(cobra.ExactArgs(1)),
+	}, &o, func(ctx context.Context, agent *client.Client, args []string) error {
+		id, err := parseID("ATTEMPT", args[0])
+		if err != nil {
+			return err
+		}
+		attempt, err := agent.Attempt(ctx, id)
+		if err != nil {
+			return err
+		}
+		return c.result(&o, attempt, func() { c.printAttempt(&attempt) })
+	})
+}
+
+func (c *cli) printAttempts(list []api.Attempt) {
 	fmt.Fprintln(c.stdout, "Session attempts:")
 	for i := range list {
-		a := &list[i]
-		block(c.stdout, "  ", append(begun(a),
-			field{"finished at", localTime(a.FinishedAt)},
-			field{"kill requested", a.CancelRequested},
-			field{"status", c.paint(a.Status)})...)
+		c.printAttempt(&list[i])
 	}
-	if len(list) == 0 {
+	c.hintAtStart(len(list))
+}
+
+// hintAtStart says how there can be something to list.
+func (c *cli) hintAtStart(entries int) {
+	if entries == 0 {
 		c.hint("nothing has run yet; start a workflow with: gitdag start PROJECT WORKFLOW --session now")
 	}
-	return nil
+}
+
+func (c *cli) printAttempt(a *api.Attempt) {
+	block(c.stdout, "  ", append(begun(a),
+		field{"finished at", localTime(a.FinishedAt)},
+		field{"kill requested", a.CancelRequested},
+		field{"status", c.paint(a.Status)})...)
 }
 
 // begun shows what an attempt was started with.
 func begun(a *api.Attempt) []field {
+	return append([]field{{"session id", a.SessionID}, {"attempt id", a.ID}}, startedWith(a)...)
+}
+
+// startedWith is begun without the ids.
+func startedWith(a *api.Attempt) []field {
 	return []field{
-		{"session id", a.SessionID},
-		{"attempt id", a.ID},
 		{"uuid", a.SessionUUID},
 		{"project", a.Project.Name},
 		{"workflow", a.Workflow.Name},

@@ -2,17 +2,19 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"gitdag/agent/api"
 	"gitdag/agent/client"
@@ -26,6 +28,7 @@ type clientOptions struct {
 	basicAuth      string
 	headers        []string
 	anyCertificate bool
+	anyVersion     bool
 	json           bool
 }
 
@@ -33,18 +36,37 @@ func (o *clientOptions) add(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVarP(&o.endpoint, "endpoint", "e", "", "`HOST:PORT` or URL of the agent (GITDAG_ENDPOINT, default "+client.DefaultEndpoint+")")
 	f.StringVar(&o.tokenFile, "api-token-file", "", "`FILE` with the token that the agent asks for (GITDAG_API_TOKEN_FILE)")
-	f.StringVar(&o.basicAuth, "basic-auth", "", "`USER:PASSWORD` that a proxy before the agent asks for")
+	f.StringVar(&o.basicAuth, "basic-auth", "", "`USER:PASSWORD` that the agent, or a proxy before it, asks for")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "send a header with each request: `NAME=VALUE`, may be repeated")
 	f.BoolVar(&o.anyCertificate, "disable-cert-validation", false, "accept any certificate of a https agent")
-	f.Bool("disable-version-check", false, "accepted and ignored: there is no such check")
-	_ = f.MarkHidden("disable-version-check")
+	f.BoolVar(&o.anyVersion, "disable-version-check", false, "do not ask first whether the agent speaks with this client")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	o.commonOptions.add(f)
+}
+
+// asking completes a command that asks an agent: it gets the options, and run
+// the client that they name.
+func (c *cli) asking(cmd *cobra.Command, o *clientOptions, run func(context.Context, *client.Client, []string) error) *cobra.Command {
+	o.add(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		agent, err := c.connect(o)
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), agent, args)
+	}
+	if cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	return cmd
 }
 
 // connect returns the client that the options, the environment and the
 // configuration name. The agent is not asked anything yet.
 func (c *cli) connect(o *clientOptions) (*client.Client, error) {
+	if err := o.checkLevel(); err != nil {
+		return nil, err
+	}
 	config, err := c.loadConfig(&o.commonOptions)
 	if err != nil {
 		return nil, err
@@ -53,15 +75,62 @@ func (c *cli) connect(o *clientOptions) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	agent, err := client.New(client.Options{
+	options := client.Options{
 		Endpoint:  cmp.Or(o.endpoint, c.getenv("GITDAG_ENDPOINT"), config["client.http.endpoint"]),
 		TokenFile: cmp.Or(o.tokenFile, c.getenv("GITDAG_API_TOKEN_FILE")),
 		Header:    header, AnyCertificate: o.anyCertificate, Getenv: c.getenv, Version: c.version,
-	})
+		NoDirectDownload: strings.EqualFold(config["client.http.disable_direct_download"], "true"),
+	}
+	if !o.anyVersion {
+		options.Check = func(v api.VersionCheck) error { return c.checkVersion(v, config) }
+	}
+	agent, err := client.New(options)
 	if err != nil {
 		return nil, &usageError{err}
 	}
 	return agent, nil
+}
+
+// checkLevel refuses a log level that there is not, though a client logs
+// nothing.
+func (o *commonOptions) checkLevel() error {
+	if levels := []string{"error", "warn", "info", "debug", "trace"}; !slices.Contains(levels, o.logLevel) {
+		return usagef("unknown log level %q: it must be error, warn, info, debug or trace", o.logLevel)
+	}
+	return nil
+}
+
+// checkVersion decides whether to go on with an agent that wants newer clients.
+// That an upgrade is recommended ends the command where there is a person to
+// read it, as in Digdag.
+func (c *cli) checkVersion(v api.VersionCheck, config properties) error {
+	said := fmt.Sprintf("clients like Digdag %s, as which gitdag asks it", client.ProtocolVersion)
+	goOn := "--disable-version-check goes on nevertheless"
+	switch {
+	case !v.APICompatible:
+		return &advised{fmt.Errorf("the agent, version %s, does not speak with %s", v.ServerVersion, said), goOn}
+	case v.UpgradeRecommended && c.interactive(config):
+		return &advised{fmt.Errorf("the agent, version %s, advises against %s", v.ServerVersion, said), goOn}
+	case v.UpgradeRecommended:
+		c.warn("the agent, version %s, advises against %s", v.ServerVersion, said)
+	}
+	return nil
+}
+
+// interactive tells whether a person sits in front of the command.
+func (c *cli) interactive(config properties) bool {
+	switch config["io.digdag.cli.versionCheckMode"] {
+	case "interactive":
+		return true
+	case "batch":
+		return false
+	}
+	return isTerminal(c.stdin) && isTerminal(c.stdout)
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // header is what goes with each request, from low to high: the configuration,
@@ -89,6 +158,11 @@ func (o *clientOptions) header(config properties) (http.Header, error) {
 	return h, nil
 }
 
+// isID tells an id from a name, which cannot begin with a digit.
+func isID(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
+}
+
 // parseID reads an argument that names something by its id.
 func parseID(what, text string) (api.ID, error) {
 	n, err := strconv.ParseUint(text, 10, 63)
@@ -98,110 +172,28 @@ func parseID(what, text string) (api.ID, error) {
 	return api.ID(n), nil
 }
 
-// printJSON writes data for other programs.
-func (c *cli) printJSON(v any) error {
-	e := json.NewEncoder(c.stdout)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+// pageFlags adds the options that select a page of a list.
+func pageFlags(f *pflag.FlagSet, page *client.Page) {
+	f.Uint64VarP((*uint64)(&page.LastID), "last-id", "i", 0, "list entries older than the one of this `ID`")
+	f.IntVarP(&page.Size, "page-size", "s", 0, "list so many: `N` (default 100; more only if the agent allows it)")
 }
 
-// hint tells people what they may do next.
-func (c *cli) hint(format string, args ...any) {
-	fmt.Fprintf(c.stderr, "hint: "+format+"\n", args...)
-}
-
-// field is a line of a block.
-type field struct {
-	label string
-	value any
-}
-
-// block writes fields, one a line, and an empty line.
-func block(w io.Writer, indent string, fields ...field) {
-	for _, f := range fields {
-		fmt.Fprintf(w, "%s%s: %v\n", indent, f.label, f.value)
+// checkPage refuses a size that is none.
+func checkPage(flags *pflag.FlagSet, option string, size int) error {
+	if flags.Changed(option) && size < 1 {
+		return usagef("--%s must be a positive number, not %d", option, size)
 	}
-	fmt.Fprintln(w)
+	return nil
 }
 
-const clockFormat = "2006-01-02 15:04:05 -0700"
-
-// localTime shows an instant as the clock of this machine does.
-func localTime(t api.Instant) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format(clockFormat)
+// advised is an error with something to do about it.
+type advised struct {
+	error
+	hint string
 }
 
-// relative shows how far off a time is: "in 11h 4m 9s" or "3m 2s ago".
-func relative(t api.Instant, now time.Time) string {
-	d := t.Sub(now).Round(time.Second)
-	if d > 0 {
-		return "in " + elapsed(d)
-	}
-	return elapsed(-d) + " ago"
-}
+// Hint says what to do.
+func (e *advised) Hint() string { return e.hint }
 
-// localTimeFrom is localTime with how far off that is.
-func localTimeFrom(t api.Instant, now time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return localTime(t) + " (" + relative(t, now) + ")"
-}
-
-// elapsed shows a length of time in days, hours, minutes and seconds.
-func elapsed(d time.Duration) string {
-	var parts []string
-	for _, unit := range []struct {
-		length time.Duration
-		name   string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
-		if n := d / unit.length; n > 0 {
-			parts = append(parts, fmt.Sprint(int64(n), unit.name))
-			d -= n * unit.length
-		}
-	}
-	if len(parts) == 0 {
-		return "0s"
-	}
-	return strings.Join(parts, " ")
-}
-
-// paint colours a state on a terminal.
-func (c *cli) paint(state string) string {
-	colour := map[string]string{
-		"success": "32", "error": "31", "group_error": "31", "killed": "33", "canceled": "33", "running": "36",
-	}[state]
-	if colour == "" || !c.colored() {
-		return state
-	}
-	return "\x1b[" + colour + "m" + state + "\x1b[0m"
-}
-
-// object shows parameters as JSON on one line.
-func object(v any) string {
-	var text strings.Builder
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return err.Error()
-	}
-	return strings.TrimSuffix(text.String(), "\n")
-}
-
-func textOr(s *string, absent string) string {
-	if s == nil {
-		return absent
-	}
-	return *s
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
+// Unwrap returns the error.
+func (e *advised) Unwrap() error { return e.error }

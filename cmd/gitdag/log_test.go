@@ -34,7 +34,7 @@ func TestLog(t *testing.T) {
 		"GET /api/logs/9/files", files(logFile("+w+b", 1, 4), logFile("+w+a^sub", 2, 5), logFile("+w+c", 0, 1), logFile("+w+d", 3, 0)),
 		logPath("+w+b", 1), "two\n", logPath("+w+a^sub", 2), "three", logPath("+w+c", 0), "1")
 	a.want(a.gitdag("log", "9", "+w"), outcome{0, "1\ntwo\nthree\n", ""})
-	if got := a.requests()[1]; got != "GET /api/logs/9/files?task=%2Bw" {
+	if got := a.requests()[0]; got != "GET /api/logs/9/files?task=%2Bw" {
 		t.Errorf("asked %s, want the prefix", got)
 	}
 	a.want(a.gitdag("log", "9", "--json"), outcome{0, `{"task":"+w+c","line":"1"}
@@ -50,7 +50,7 @@ func TestLogOfNothing(t *testing.T) {
 	if got.status != 0 || got.stdout != "" || !strings.HasPrefix(got.stderr, "hint: no task whose full name begins with +load") {
 		t.Errorf("got %+v, want a hint", got)
 	}
-	a.want(a.gitdag("log", "8"), outcome{1, "", "error: Resource does not exist: /api/attempts/8\n"})
+	a.want(a.gitdag("log", "8"), outcome{1, "", "error: Resource does not exist: /api/logs/8/files\n"})
 }
 
 // Following prints what has come, keeps the lines of two logs whole, and looks
@@ -92,7 +92,7 @@ func TestLogInterrupted(t *testing.T) {
 	a := newFakeAgent(t, "GET /api/attempts/9", stillRunning, "GET /api/logs/9/files", files())
 	var stdout, stderr strings.Builder
 	c := &cli{stdout: &stdout, stderr: &stderr, environ: func() []string { return nil }, version: "1"}
-	agent, err := c.connect(&clientOptions{endpoint: a.server.URL})
+	agent, err := c.connect(&clientOptions{endpoint: a.server.URL, commonOptions: commonOptions{logLevel: "info"}})
 	if err != nil {
 		t.Fatal(err)
 	}

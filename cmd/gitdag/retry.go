@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ type retryOptions struct {
 	from         string
 
 	name  string
-	given projectOptions // of which only the parameters
+	given givenParams
 }
 
 // retryCommand runs the session of an attempt once more.
@@ -43,27 +44,25 @@ what they stored.`,
   gitdag retry 42 --resume-from +load
   gitdag retry 42 --all -p station=NZ-07`,
 		Args: arguments(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if o.attempt, err = parseID("ATTEMPT", args[0]); err != nil {
-				return err
-			}
-			if err := o.check(cmd.Flags().Changed); err != nil {
-				return err
-			}
-			return c.retry(cmd.Context(), &o)
-		},
 	}
+	c.asking(cmd, &o.clientOptions, func(ctx context.Context, agent *client.Client, args []string) (err error) {
+		if o.attempt, err = parseID("ATTEMPT", args[0]); err != nil {
+			return err
+		}
+		if err := o.check(cmd.Flags().Changed); err != nil {
+			return err
+		}
+		return c.retry(ctx, agent, &o)
+	})
 	f := cmd.Flags()
-	o.add(f)
 	f.BoolVar(&o.latest, "latest-revision", false, "run the workflow as it is now (default)")
 	f.BoolVar(&o.keep, "keep-revision", false, "run the workflow as the attempt did")
-	f.StringVar(&o.revision, "revision", "", "run the workflow as it was in this `REVISION`, of which it must have run before")
+	f.StringVar(&o.revision, "revision", "", "run the workflow as it was in this `REVISION`")
 	f.BoolVar(&o.resume, "resume", false, "take over the tasks that succeeded (default)")
 	f.StringVar(&o.from, "resume-from", "", "take over what stands in front of the one task whose full name ends with `+TASK`")
 	f.BoolVar(&o.all, "all", false, "run all tasks")
 	f.StringVar(&o.name, "name", "", "`NAME` of the new attempt (default: a random UUID)")
-	f.StringArrayVarP(&o.given.params, "param", "p", nil, "set a parameter: `KEY=VALUE`, may be repeated")
-	f.StringArrayVarP(&o.given.files, "params-file", "P", nil, "read parameters from a YAML or JSON `FILE`")
+	o.given.add(f)
 	return cmd
 }
 
@@ -92,16 +91,8 @@ func (o *retryOptions) check(given func(string) bool) error {
 	return nil
 }
 
-func (c *cli) retry(ctx context.Context, o *retryOptions) error {
-	config, err := c.loadConfig(&o.commonOptions)
-	if err != nil {
-		return err
-	}
-	given, err := o.given.loadParams(config)
-	if err != nil {
-		return err
-	}
-	agent, err := c.connect(&o.clientOptions)
+func (c *cli) retry(ctx context.Context, agent *client.Client, o *retryOptions) error {
+	given, err := c.attemptParams(&o.clientOptions, &o.given)
 	if err != nil {
 		return err
 	}
@@ -113,10 +104,7 @@ func (c *cli) retry(ctx context.Context, o *retryOptions) error {
 	if err != nil {
 		return err
 	}
-	name := o.name
-	if name == "" {
-		name = uuid.NewString()
-	}
+	name := cmp.Or(o.name, uuid.NewString())
 	attempt, err := agent.Start(ctx, api.StartRequest{
 		WorkflowID: workflow, SessionTime: api.Instant{Time: old.SessionTime.Time}, Params: params.Merge(old.Params, given),
 		RetryAttemptName: &name, Resume: o.takeover(),
@@ -124,7 +112,7 @@ func (c *cli) retry(ctx context.Context, o *retryOptions) error {
 	if err != nil {
 		return o.explain(err, &old, name)
 	}
-	return c.printStarted(&startOptions{clientOptions: o.clientOptions}, &attempt)
+	return c.printStarted(&o.clientOptions, &attempt)
 }
 
 // definition returns the workflow definition that is to run.
@@ -135,7 +123,7 @@ func (o *retryOptions) definition(ctx context.Context, agent *client.Client, old
 		}
 		return *old.Workflow.ID, nil
 	}
-	w, err := agent.WorkflowAt(ctx, old.Project, old.Workflow.Name, o.revision)
+	w, err := agent.Workflow(ctx, old.Project, old.Workflow.Name, o.revision)
 	return w.ID, err
 }
 
@@ -156,11 +144,7 @@ func (o *retryOptions) explain(err error, old *api.Attempt, name string) error {
 	var refused *client.Refused
 	switch {
 	case errors.As(err, &conflict):
-		return &advised{
-			fmt.Errorf("session %s of %s has an attempt named %q already: attempt id %s, %s",
-				old.SessionTime.Format(clockFormat), old.Workflow.Name, name, conflict.Attempt.ID, conflict.Attempt.Status),
-			"give another --name, or none",
-		}
+		return &advised{sessionTaken(&conflict.Attempt, fmt.Sprintf("named %q", name)), "give another --name, or none"}
 	case errors.As(err, &refused) && refused.Status == http.StatusBadRequest && old.Success && !o.all && o.from == "":
 		return &advised{err, fmt.Sprintf("gitdag retry %s --all runs all tasks once more", old.ID)}
 	case errors.As(err, &refused) && refused.Status == http.StatusNotFound && o.keep:
@@ -171,15 +155,3 @@ func (o *retryOptions) explain(err error, old *api.Attempt, name string) error {
 	}
 	return err
 }
-
-// advised is an error with something to do about it.
-type advised struct {
-	error
-	hint string
-}
-
-// Hint says what to do.
-func (e *advised) Hint() string { return e.hint }
-
-// Unwrap returns the error.
-func (e *advised) Unwrap() error { return e.error }

@@ -120,7 +120,7 @@ func TestRetryRefused(t *testing.T) {
 		want         string
 	}{
 		{"404 {}", aRetried, nil, "error: "},
-		{aRetry, "409 " + aRetried, []string{"--name", "again"}, "error: session 2031-04-05 00:00:00 +1200 of harbor_report has an attempt named \"again\" already: attempt id 9030, running\nhint: give another --name, or none\n"},
+		{aRetry, "409 " + aRetried, []string{"--name", "again"}, "error: session 2031-04-05 00:00:00 +1200 of harbor_report has an attempt named \"again\" already: session id 7710, attempt id 9030, running\nhint: give another --name, or none\n"},
 		{good, nothing, nil, "error: attempt 9021 succeeded: there is nothing to resume\nhint: gitdag retry 9021 --all runs all tasks once more\n"},
 		{aRetry, `400 {"message":"no task's name ends with \"+x\"","status":400}`, []string{"--resume-from", "+x"}, "error: no task's name ends with \"+x\"\n"},
 		{aRetry, `404 {"message":"Resource does not exist: workflow id=850","status":404}`, []string{"--keep-revision"}, "error: what attempt 9021 ran of workflow harbor_report is not kept any more\nhint: gitdag retry 9021 --latest-revision runs the workflow as it is now\n"},

@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gitdag/agent/api"
 	"gitdag/agent/client"
+	"gitdag/engine/params"
 )
 
 // startOptions are the command line of `start`.
@@ -19,9 +19,10 @@ type startOptions struct {
 	clientOptions
 	project, workflow string
 	session           string
+	revision          string
 	retry             string
 	dryRun            bool
-	given             projectOptions // of which only the parameters
+	given             givenParams
 }
 
 // startCommand starts a workflow on the agent.
@@ -33,36 +34,46 @@ func (c *cli) startCommand() *cobra.Command {
 		Example: `  gitdag start etl daily --session now
   gitdag start etl daily --session daily -p station=NZ-07
   gitdag start etl daily --session "2026-01-31 00:00:00" --retry second-try`,
-		Args: arguments(cobra.ExactArgs(2)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.project, o.workflow = args[0], args[1]
-			return c.start(cmd.Context(), &o)
-		},
+		Args:              arguments(cobra.ExactArgs(2)),
+		ValidArgsFunction: c.completing(&o.clientOptions, projectNames, workflowNames),
 	}
+	c.asking(cmd, &o.clientOptions, func(ctx context.Context, agent *client.Client, args []string) error {
+		o.project, o.workflow = args[0], args[1]
+		return c.start(ctx, agent, &o)
+	})
 	f := cmd.Flags()
-	o.add(f)
 	f.StringVar(&o.session, "session", "", "session `TIME`, required: hourly, daily, now, \"yyyy-MM-dd\" or \"yyyy-MM-dd HH:mm:ss\" of the workflow's time zone")
+	f.StringVar(&o.revision, "revision", "", "start the workflow as it was in this `REVISION` (default: the latest)")
 	f.StringVar(&o.retry, "retry", "", "`NAME` of a further attempt of a session that has been run")
 	f.BoolVarP(&o.dryRun, "dry-run", "d", false, "show what would be started")
-	f.StringArrayVarP(&o.given.params, "param", "p", nil, "set a parameter: `KEY=VALUE`, may be repeated")
-	f.StringArrayVarP(&o.given.files, "params-file", "P", nil, "read parameters from a YAML or JSON `FILE`")
+	o.given.add(f)
+	completeOption(cmd, "session", "hourly", "daily", "now")
 	return cmd
 }
 
-func (c *cli) start(ctx context.Context, o *startOptions) error {
+// givenParams are the parameters that a command line adds to an attempt's.
+type givenParams struct{ options projectOptions }
+
+func (g *givenParams) add(f *pflag.FlagSet) {
+	f.StringArrayVarP(&g.options.params, "param", "p", nil, "set a parameter: `KEY=VALUE`, may be repeated")
+	f.StringArrayVarP(&g.options.files, "params-file", "P", nil, "read parameters from a YAML or JSON `FILE`")
+}
+
+// attemptParams merges those of the configuration and of the command line.
+func (c *cli) attemptParams(o *clientOptions, g *givenParams) (*params.Map, error) {
+	config, err := c.loadConfig(&o.commonOptions)
+	if err != nil {
+		return nil, err
+	}
+	return g.options.loadParams(config)
+}
+
+func (c *cli) start(ctx context.Context, agent *client.Client, o *startOptions) error {
 	session, mode, err := sessionOption(o.session, time.Now())
 	if err != nil {
 		return err
 	}
-	config, err := c.loadConfig(&o.commonOptions)
-	if err != nil {
-		return err
-	}
-	given, err := o.given.loadParams(config)
-	if err != nil {
-		return err
-	}
-	agent, err := c.connect(&o.clientOptions)
+	given, err := c.attemptParams(&o.clientOptions, &o.given)
 	if err != nil {
 		return err
 	}
@@ -70,7 +81,7 @@ func (c *cli) start(ctx context.Context, o *startOptions) error {
 	if err != nil {
 		return err
 	}
-	workflow, err := agent.Workflow(ctx, project, o.workflow)
+	workflow, err := agent.Workflow(ctx, api.Named{ID: project.ID, Name: project.Name}, o.workflow, o.revision)
 	if err != nil {
 		return err
 	}
@@ -83,55 +94,29 @@ func (c *cli) start(ctx context.Context, o *startOptions) error {
 		request.RetryAttemptName = &o.retry
 	}
 	if o.dryRun {
-		return c.printDryRun(o, workflow, at, request)
+		return c.result(&o.clientOptions, request, func() { c.printDryRun(&workflow, &request) })
 	}
 	attempt, err := agent.Start(ctx, request)
 	var conflict *client.Conflict
 	if errors.As(err, &conflict) {
-		return &sessionTaken{o, conflict.Attempt}
+		return o.taken(&conflict.Attempt)
 	}
 	if err != nil {
 		return err
 	}
-	return c.printStarted(o, &attempt)
+	return c.printStarted(&o.clientOptions, &attempt)
 }
 
-// sessionOption turns the option into what the agent is asked: a time, and what
-// it is to be cut down to.
-func sessionOption(text string, now time.Time) (session, mode string, err error) {
-	moment := now.UTC().Format(time.RFC3339Nano)
-	switch text {
-	case "":
-		return "", "", usagef("--session is missing: give hourly, daily, now or a time")
-	case "hourly":
-		return moment, "hour", nil
-	case "daily":
-		return moment, "day", nil
-	case "now":
-		return moment, "", nil
-	}
-	for _, layout := range []string{time.DateOnly, time.DateTime} {
-		if t, err := time.Parse(layout, text); err == nil && len(text) == len(layout) {
-			return t.Format("2006-01-02T15:04:05"), "", nil
-		}
-	}
-	return "", "", usagef("--session must be hourly, daily, now, \"yyyy-MM-dd\" or \"yyyy-MM-dd HH:mm:ss\", not %q", text)
+func (c *cli) printStarted(o *clientOptions, a *api.Attempt) error {
+	return c.result(o, a, func() {
+		fmt.Fprintln(c.stdout, "Started a session attempt:")
+		block(c.stdout, "  ", begun(a)...)
+		c.hint("gitdag log %s -f follows what its tasks print, gitdag tasks %s shows them", a.ID, a.ID)
+	})
 }
 
-func (c *cli) printStarted(o *startOptions, a *api.Attempt) error {
-	if o.json {
-		return c.printJSON(a)
-	}
-	fmt.Fprintln(c.stdout, "Started a session attempt:")
-	block(c.stdout, "  ", begun(a)...)
-	c.hint("gitdag log %s -f follows what its tasks print, gitdag tasks %s shows them", a.ID, a.ID)
-	return nil
-}
-
-func (c *cli) printDryRun(o *startOptions, w api.Workflow, at api.SessionTime, r api.StartRequest) error {
-	if o.json {
-		return c.printJSON(r)
-	}
+// printDryRun shows the session time in UTC, as Digdag does.
+func (c *cli) printDryRun(w *api.Workflow, r *api.StartRequest) {
 	const none = "(dry run)"
 	fmt.Fprintln(c.stdout, "Session attempt:")
 	block(c.stdout, "  ",
@@ -140,40 +125,28 @@ func (c *cli) printDryRun(o *startOptions, w api.Workflow, at api.SessionTime, r
 		field{"uuid", none},
 		field{"project", w.Project.Name},
 		field{"workflow", w.Name},
-		field{"session time", at.SessionTime.Format(clockFormat)},
-		field{"retry attempt name", o.retry},
+		field{"session time", r.SessionTime.UTC().Format(clockFormat)},
+		field{"retry attempt name", textOr(r.RetryAttemptName, "")},
 		field{"params", object(r.Params)})
-	return nil
 }
 
-// sessionTaken is the error of a start whose session has been run.
-type sessionTaken struct {
-	o       *startOptions
-	attempt api.Attempt
-}
-
-func (e *sessionTaken) Error() string {
+// taken is the error of a start whose session has an attempt, with a command
+// that runs it once more.
+func (o *startOptions) taken(there *api.Attempt) error {
+	hint := fmt.Sprintf("to run it once more: gitdag retry %s --latest-revision --all", there.ID)
+	if o.session == "now" {
+		hint += " (session times are whole seconds: one --session now a second)"
+	}
 	name := "without a retry name"
-	if e.o.retry != "" {
-		name = fmt.Sprintf("named %q", e.o.retry)
+	if o.retry != "" {
+		name = fmt.Sprintf("named %q", o.retry)
 	}
-	return fmt.Sprintf("session %s of %s has an attempt %s already: session id %s, attempt id %s, %s",
-		e.attempt.SessionTime.Format(clockFormat), e.o.workflow, name, e.attempt.SessionID, e.attempt.ID, e.attempt.Status)
+	return &advised{sessionTaken(there, name), hint}
 }
 
-// Hint is a command that runs the session once more.
-func (e *sessionTaken) Hint() string {
-	return fmt.Sprintf("to run it once more: gitdag start %s %s --session %s --retry NAME",
-		quote(e.o.project), quote(e.o.workflow), quote(e.attempt.SessionTime.Format(time.DateTime)))
-}
-
-// quote makes one word of a text for a shell.
-func quote(text string) string {
-	safe := func(r rune) bool {
-		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_-./=@,", r)
-	}
-	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !safe(r) }) < 0 {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+// sessionTaken is the error for an attempt that is there already. Name says what
+// it is called.
+func sessionTaken(there *api.Attempt, name string) error {
+	return fmt.Errorf("session %s of %s has an attempt %s already: session id %s, attempt id %s, %s",
+		there.SessionTime.Format(clockFormat), there.Workflow.Name, name, there.SessionID, there.ID, there.Status)
 }

@@ -38,7 +38,7 @@ func TestStart(t *testing.T) {
 	want := []string{
 		"GET /api/projects?name=tide_tables",
 		"GET /api/projects/12/workflows?name=harbor_report",
-		"GET /api/workflows/903/truncated_session_time?session_time=2031-04-05T00%3A00%3A00",
+		"GET /api/workflows/903/truncated_session_time?session_time=2031-04-05T00%3A00",
 		`PUT /api/attempts {"workflowId":"903","sessionTime":"2031-04-04T12:00:00Z","params":{"station":{"code":"NZ-07"},"x":"1,2"},"retryAttemptName":null,"resume":null}`,
 	}
 	if diff := cmp.Diff(want, a.requests()); diff != "" {
@@ -47,7 +47,7 @@ func TestStart(t *testing.T) {
 }
 
 func TestStartSessions(t *testing.T) {
-	now := regexp.MustCompile(`session_time=20\d\d-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(\.\d+)?Z$`)
+	now := regexp.MustCompile(`session_time=20\d\d-\d\d-\d\dT\d\d%3A\d\d%3A\d\d\.\d{9}Z$`)
 	for session, want := range map[string]string{
 		"now": "?", "hourly": "?mode=hour&", "daily": "?mode=day&", "2031-04-05": "", "2031-04-05 01:02:03": "",
 	} {
@@ -74,7 +74,7 @@ func TestStartDryRun(t *testing.T) {
   uuid: (dry run)
   project: tide_tables
   workflow: harbor_report
-  session time: 2031-04-05 00:00:00 +1200
+  session time: 2031-04-04 12:00:00 +0000
   retry attempt name: again
   params: {}
 
@@ -92,14 +92,16 @@ func TestStartDryRun(t *testing.T) {
 // A session that has been run gives a command to paste.
 func TestStartOfATakenSession(t *testing.T) {
 	a := newStartingAgent(t, "409 "+anAttempt)
-	a.want(a.gitdag("start", "bay/a", "harbor report", "--session", "daily"), outcome{
+	a.want(a.gitdag("start", "tide_tables", "harbor_report", "--session", "daily"), outcome{
 		1, "",
-		"error: session 2031-04-05 00:00:00 +1200 of harbor report has an attempt without a retry name already: session id 7710, attempt id 9021, error\n" +
-			"hint: to run it once more: gitdag start bay/a 'harbor report' --session '2031-04-05 00:00:00' --retry NAME\n",
+		"error: session 2031-04-05 00:00:00 +1200 of harbor_report has an attempt without a retry name already: session id 7710, attempt id 9021, error\n" +
+			"hint: to run it once more: gitdag retry 9021 --latest-revision --all\n",
 	})
-	got := a.gitdag("start", "p", "w", "--session", "daily", "--retry", "x")
-	if want := `has an attempt named "x" already`; !strings.Contains(got.stderr, want) {
-		t.Errorf("with a name: got %q, want %q", got.stderr, want)
+	got := a.gitdag("start", "p", "w", "--session", "now", "--retry", "x")
+	for _, want := range []string{`has an attempt named "x" already`, "session times are whole seconds"} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("with a name: got %q, want %q", got.stderr, want)
+		}
 	}
 }
 

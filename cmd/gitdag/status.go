@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -8,42 +9,33 @@ import (
 	"github.com/spf13/cobra"
 
 	"gitdag/agent/api"
+	"gitdag/agent/client"
 )
 
 // statusCommand shows what an agent is and does.
 func (c *cli) statusCommand() *cobra.Command {
 	var o clientOptions
 	var healthy bool
-	cmd := &cobra.Command{
+	cmd := c.asking(&cobra.Command{
 		Use:     "status",
 		Short:   "Shows repositories, failing workflows and next runs of the agent",
 		Example: "  gitdag status\n  gitdag status --healthy",
 		Args:    arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			agent, err := c.connect(&o)
-			if err != nil {
-				return err
+	}, &o, func(ctx context.Context, agent *client.Client, _ []string) error {
+		if healthy {
+			if err := agent.Ready(ctx); err != nil {
+				return &exitError{1}
 			}
-			if healthy {
-				if err := agent.Ready(cmd.Context()); err != nil {
-					return &exitError{1}
-				}
-				return nil
-			}
-			status, err := agent.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if o.json {
-				return c.printJSON(status)
-			}
-			c.printStatus(agent.Endpoint(), status)
 			return nil
-		},
-	}
-	o.add(cmd.Flags())
+		}
+		status, err := agent.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return c.result(&o, status, func() { c.printStatus(agent.Endpoint(), status) })
+	})
 	cmd.Flags().BoolVar(&healthy, "healthy", false, "print nothing; exit 0 if the agent is ready, else 1")
-	return cmd
+	return unchecked(cmd, &o)
 }
 
 func (c *cli) printStatus(endpoint string, s *api.Status) {
@@ -56,7 +48,7 @@ func (c *cli) printStatus(endpoint string, s *api.Status) {
 		fmt.Fprintf(c.stdout, "  %s\n", why)
 	}
 	fmt.Fprintf(c.stdout, "  started at: %s\n", localTimeFrom(s.StartedAt, s.Now.Time))
-	fmt.Fprintf(c.stdout, "  running: %s, %s\n", count(s.Running.Attempts, "attempt"), count(s.Running.Tasks, "task"))
+	fmt.Fprintf(c.stdout, "  running: %s, %s\n", counted(s.Running.Attempts, "attempt"), counted(s.Running.Tasks, "task"))
 	if s.DiskFull {
 		fmt.Fprintln(c.stdout, "  disk: FULL, nothing new is accepted until there is space")
 	}
@@ -93,9 +85,9 @@ func (c *cli) printRepository(r *api.Repository, now time.Time) {
 	}
 	fmt.Fprintf(w, "    sync: %s%s\n", r.Phase, polled(r, now))
 	if r.LastError != nil {
-		fmt.Fprintf(w, "    error: %s (%s in a row since %s)\n", *r.LastError, count(r.Failures, "failure"), localTime(r.FailingSince))
+		fmt.Fprintf(w, "    error: %s (%s in a row since %s)\n", *r.LastError, counted(r.Failures, "failure"), localTime(r.FailingSince))
 	}
-	fmt.Fprintf(w, "    live: %s, %s\n", count(r.Projects, "project"), count(r.Workflows, "workflow"))
+	fmt.Fprintf(w, "    live: %s, %s\n", counted(r.Projects, "project"), counted(r.Workflows, "workflow"))
 	for i := range r.Rejected {
 		j := &r.Rejected[i]
 		rest := "nothing of it is live"
@@ -141,7 +133,7 @@ func (c *cli) printFailing(s *api.Status) {
 	for i := range s.Failing {
 		f := &s.Failing[i]
 		fmt.Fprintf(c.stdout, "  %s %s: %s in a row since %s, first with %s\n", f.Project.Name, f.Workflow.Name,
-			count(f.Failures, "failure"), localTimeFrom(f.Since, s.Now.Time), short(f.Revision))
+			counted(f.Failures, "failure"), localTimeFrom(f.Since, s.Now.Time), short(f.Revision))
 	}
 }
 

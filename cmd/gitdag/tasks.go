@@ -1,46 +1,41 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"gitdag/agent/api"
+	"gitdag/agent/client"
 )
 
 // tasksCommand shows the tasks of an attempt.
 func (c *cli) tasksCommand() *cobra.Command {
 	var o clientOptions
-	cmd := &cobra.Command{
+	return c.asking(&cobra.Command{
 		Use:     "tasks ATTEMPT",
 		Aliases: []string{"task"},
 		Short:   "Shows the tasks of an attempt",
 		Example: "  gitdag tasks 42",
 		Args:    arguments(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := parseID("ATTEMPT", args[0])
-			if err != nil {
-				return err
-			}
-			agent, err := c.connect(&o)
-			if err != nil {
-				return err
-			}
-			list, err := agent.Tasks(cmd.Context(), id)
-			if err != nil {
-				return err
-			}
-			return c.printTasks(&o, list)
-		},
-	}
-	o.add(cmd.Flags())
-	return cmd
+	}, &o, func(ctx context.Context, agent *client.Client, args []string) error {
+		id, err := parseID("ATTEMPT", args[0])
+		if err != nil {
+			return err
+		}
+		list, err := agent.Tasks(ctx, id)
+		if err == nil && len(list) == 0 {
+			_, err = agent.Attempt(ctx, id) // which may wait, or not be there
+		}
+		if err != nil {
+			return err
+		}
+		return c.result(&o, list, func() { c.printTasks(list) })
+	})
 }
 
-func (c *cli) printTasks(o *clientOptions, list []api.Task) error {
-	if o.json {
-		return c.printJSON(list)
-	}
+func (c *cli) printTasks(list []api.Task) {
 	for i := range list {
 		t := &list[i]
 		fields := []field{
@@ -62,7 +57,6 @@ func (c *cli) printTasks(o *clientOptions, list []api.Task) error {
 		block(c.stdout, "   ", fields...)
 	}
 	fmt.Fprintf(c.stdout, "%d entries.\n", len(list))
-	return nil
 }
 
 func parentOf(t *api.Task) string {

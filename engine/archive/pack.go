@@ -32,6 +32,9 @@ type PackOptions struct {
 	// Except is a file that is left out, such as the archive itself. It need not
 	// exist.
 	Except string
+	// Each is told the name of each file before it is packed, and of a link its
+	// target; nil tells nobody.
+	Each func(name, target string)
 }
 
 // Stats is what an archive holds.
@@ -176,6 +179,9 @@ func (p *packer) file(name, file string) error {
 func (p *packer) header(h *tar.Header) error {
 	h.ModTime = time.Unix(0, 0)
 	p.stats.Files++
+	if p.options.Each != nil {
+		p.options.Each(h.Name, h.Linkname)
+	}
 	return p.tar.WriteHeader(h)
 }
 
