@@ -6,7 +6,7 @@ func BenchmarkBuild(b *testing.B) {
 	p := newBuilder()
 	b.ReportAllocs()
 	for b.Loop() {
-		p.build(plain)
+		p.build(plain, false)
 	}
 }
 
@@ -14,6 +14,14 @@ func BenchmarkBuildMoment(b *testing.B) {
 	p := newBuilder()
 	b.ReportAllocs()
 	for b.Loop() {
-		p.build(withMoment)
+		p.build(withMoment, false)
+	}
+}
+
+func BenchmarkBuildLasting(b *testing.B) {
+	p := newBuilder()
+	b.ReportAllocs()
+	for b.Loop() {
+		p.build(withMoment, true)
 	}
 }

@@ -22,8 +22,9 @@ const (
 
 // An expression is compiled JavaScript: a function whose this is the scope.
 type expression struct {
-	program *goja.Program
-	mutates bool // it may change objects that later texts would see, so its runtime is used up
+	program  *goja.Program
+	mutates  bool // it may change objects that later texts would see, so its runtime is used up
+	computes bool // it may look at a member of any name, which the search for names in mutates misses
 }
 
 const (
@@ -44,7 +45,7 @@ func compile(code string) (*expression, error) {
 		return nil, errors.New("SyntaxError: expected a single expression")
 	}
 	e := &expression{mutates: mentions(code, "eval", "Function", "constructor", "define", "etPrototypeOf", "__",
-		"ocale", "lang", "relativeTime", "suppressDeprecation")}
+		"getOwn", "ocale", "lang", "relativeTime", "suppressDeprecation", "\\u", "\\x")}
 	if err := inspect(reflect.ValueOf(program.Body), e.visit); err != nil {
 		return nil, err
 	}
@@ -163,8 +164,8 @@ func (e *expression) visit(node any) error {
 	}
 	switch node := node.(type) {
 	case *ast.RegExpLiteral:
-		if err := checkRegExp(node.Pattern); err != nil {
-			return errors.New("SyntaxError: " + err.Error())
+		if len(node.Pattern) > maxPattern { // the engine compiles it, although it is not the one that matches
+			return fmt.Errorf("SyntaxError: the regular expression is longer than %d KiB", maxPattern>>10)
 		}
 	case *ast.CallExpression:
 		if dot, ok := node.Callee.(*ast.DotExpression); ok && dot.Identifier.Name == "length" && len(node.ArgumentList) == 0 {
@@ -172,6 +173,7 @@ func (e *expression) visit(node any) error {
 		}
 	}
 	e.mutates = e.mutates || isMember(changed(node))
+	e.computes = e.computes || isComputed(node)
 	return nil
 }
 
@@ -198,6 +200,19 @@ func isMember(target ast.Expression) bool {
 		return true
 	}
 	return false
+}
+
+// isComputed tells whether the node reads a member whose name does not stand there.
+func isComputed(node any) bool {
+	bracket, ok := node.(*ast.BracketExpression)
+	if !ok {
+		return false
+	}
+	switch bracket.Member.(type) {
+	case *ast.StringLiteral, *ast.NumberLiteral:
+		return false
+	}
+	return true
 }
 
 func beyondES5(node any) string {

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"context"
+	runtimes "runtime"
 	"strings"
 	"sync"
 	"time"
@@ -11,7 +12,7 @@ import (
 
 // Options set up an Evaluator.
 type Options struct {
-	Warm      int           // JavaScript runtimes kept ready of each kind, once the first was needed; 0 for none
+	Warm      int           // JavaScript runtimes of each kind kept for the next task; 0 for one a processor; 4 at most
 	TimeLimit time.Duration // for one text; 0 for a second
 }
 
@@ -27,11 +28,14 @@ func New(options Options) *Evaluator {
 	if options.TimeLimit == 0 {
 		options.TimeLimit = time.Second
 	}
+	if options.Warm == 0 {
+		options.Warm = runtimes.GOMAXPROCS(0)
+	}
 	return &Evaluator{options: options, pool: newPool(options.Warm)}
 }
 
-// Close ends the goroutines that keep runtimes ready, and waits for them.
-func (e *Evaluator) Close() { e.pool.close() }
+// Close lets go of the runtimes that are kept.
+func (e *Evaluator) Close() { e.pool.empty() }
 
 // Scope is what the texts of one task see.
 type Scope struct {
@@ -54,12 +58,16 @@ func (e *Error) Error() string {
 // in order, and a text sees Outer overlaid with the keys of its own object that are finished (L19). What stands under
 // _do and _else_do is returned as it is. The error is an *Error, or the context's.
 func (e *Evaluator) Evaluate(ctx context.Context, scope Scope) (*params.Map, error) {
-	return e.session(scope.Outer, scope.Zone).object(ctx, params.Merge(scope.Outer, scope.Local))
+	s := e.session(scope.Outer, scope.Zone)
+	defer s.end()
+	return s.object(ctx, params.Merge(scope.Outer, scope.Local))
 }
 
 // Text evaluates the text of a file over vars, whose own texts are seen raw.
 func (e *Evaluator) Text(ctx context.Context, text string, vars *params.Map, zone *time.Location) (string, error) {
-	return e.session(vars, zone).text(ctx, text, nil)
+	s := e.session(vars, zone)
+	defer s.end()
+	return s.text(ctx, text, nil)
 }
 
 func (e *Evaluator) session(outer *params.Map, zone *time.Location) *session {
@@ -69,12 +77,20 @@ func (e *Evaluator) session(outer *params.Map, zone *time.Location) *session {
 	return &session{evaluator: e, outer: outer, zone: zone}
 }
 
-// A session evaluates the texts of one task; its runtimes serve no other.
+// A session evaluates the texts of one task, whose runtimes serve no other meanwhile.
 type session struct {
 	evaluator *Evaluator
 	outer     *params.Map
 	zone      *time.Location
 	runtimes  [2]*runtime // by kind
+}
+
+func (s *session) end() {
+	for _, r := range s.runtimes {
+		if r != nil {
+			s.evaluator.pool.giveBack(r, true)
+		}
+	}
 }
 
 func (s *session) object(ctx context.Context, m *params.Map) (*params.Map, error) {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dop251/goja"
+
+	"gitdag/engine/params"
 )
 
 // An execution evaluates the expressions of one text, which share what they assign.
@@ -20,10 +23,9 @@ type execution struct {
 }
 
 func (x *execution) evaluate(ctx context.Context, code string) (string, error) {
-	if x.runtime == nil {
-		if result, ok := reference(code, x.scope); ok {
-			return result, nil
-		}
+	exactly, name, isReference := reference(code, x.scope, exact)
+	if isReference && x.runtime == nil {
+		return exactly, nil
 	}
 	compiled, err := x.session.evaluator.cache.get(code)
 	if err != nil {
@@ -32,10 +34,16 @@ func (x *execution) evaluate(ctx context.Context, code string) (string, error) {
 	if x.runtime == nil {
 		x.start(ctx)
 	}
-	x.used = x.used || compiled.mutates
+	x.used = x.used || compiled.mutates || compiled.computes && x.runtime.kind == withMoment
 	result, err := x.runtime.run(compiled.program)
 	if err != nil && x.watch.reason() != nil {
 		err = x.watch.reason()
+	}
+	if isReference && err == nil && !x.runtime.scope.changed[name] {
+		// An earlier expression of this text may have changed the value. If not, it is given exactly here too.
+		if unchanged, _, _ := reference(code, x.scope, params.Number.JavaScript); result == unchanged {
+			return exactly, nil
+		}
 	}
 	return result, err
 }
@@ -54,6 +62,7 @@ func (x *execution) start(ctx context.Context) {
 	x.runtime = s.runtimes[kind]
 	x.runtime.zone = s.zone
 	x.runtime.scope.layers = x.scope
+	x.runtime.deadline = time.Now().Add(s.evaluator.options.TimeLimit)
 	x.watch = watchOver(ctx, x.runtime, s.evaluator.options.TimeLimit)
 }
 
@@ -63,11 +72,8 @@ func (x *execution) end() {
 	}
 	stopped := x.watch.end() != nil
 	if stopped || x.used || !x.runtime.reset() {
-		for kind, r := range x.session.runtimes {
-			if r == x.runtime {
-				x.session.runtimes[kind] = nil
-			}
-		}
+		x.session.runtimes[x.runtime.kind] = nil
+		x.session.evaluator.pool.giveBack(x.runtime, false)
 	}
 }
 

@@ -18,6 +18,7 @@ func (r *runtime) natives() *goja.Object {
 		"checkJSON":       r.checkJSON,
 		"checkCode":       r.checkCode,
 		"checkRegExp":     r.checkRegExp,
+		"match":           r.matchRegExp,
 		"evaluate":        r.evaluate,
 		"stringify":       r.stringifyCall,
 		"parseDate":       r.parseDate,
@@ -54,14 +55,6 @@ func (r *runtime) checkJSON(call goja.FunctionCall) goja.Value {
 func (r *runtime) checkCode(call goja.FunctionCall) goja.Value {
 	if err := checkSize(call.Argument(0).String()); err != nil {
 		r.throw("RangeError", strings.TrimPrefix(err.Error(), "RangeError: "))
-	}
-	return goja.Undefined()
-}
-
-// checkRegExp refuses a pattern that is made at run time.
-func (r *runtime) checkRegExp(call goja.FunctionCall) goja.Value {
-	if err := checkRegExp(call.Argument(0).String()); err != nil {
-		r.throw("SyntaxError", err.Error())
 	}
 	return goja.Undefined()
 }

@@ -10,38 +10,53 @@ import (
 	"gitdag/engine/params"
 )
 
-// reference evaluates code that is a plain reference to a parameter (name, a.b, a['b'], a[0]) as JavaScript would, and
-// returns false for everything of which it is not certain: other code, absent names, errors.
-func reference(code string, scope layers) (string, bool) {
-	code = strings.Trim(code, " \t\r\n")
-	name, rest := identifier(code)
-	if name == "" || isWord(name) {
-		return "", false
+// reference evaluates code that is a plain reference to a parameter (name, a.b, a['b'], a[0], this['name']) as JavaScript
+// would, and returns false for everything of which it is not certain: other code, absent names, errors. write writes
+// the numbers of the result.
+func reference(code string, scope layers, write func(params.Number) string) (result, name string, ok bool) {
+	name, rest := scopeMember(strings.Trim(code, " \t\r\n"))
+	if name == "" {
+		return "", "", false
 	}
 	value, ok := scope.lookup(name)
 	for ok && rest != "" {
 		if value == nil {
-			return "", false // a TypeError, which JavaScript words
+			return "", "", false // a TypeError, which JavaScript words
 		}
 		value, rest, ok = member(value, rest)
 	}
 	if !ok {
-		return "", false
+		return "", "", false
 	}
-	return embed(value)
+	result, ok = embed(value, write)
+	return result, name, ok
+}
+
+// exact writes integers that no double can hold as they are (L20), all else as JavaScript does.
+func exact(n params.Number) string {
+	const most = 1 << 53
+	if i, err := strconv.ParseInt(string(n), 10, 64); n.IsInteger() && (err != nil || i > most || i < -most) {
+		return string(n)
+	}
+	return n.JavaScript()
+}
+
+// scopeMember splits the name of a parameter off the start of code, "" if none stands there.
+func scopeMember(code string) (name, rest string) {
+	name, rest = identifier(code)
+	if name == "this" {
+		return memberName(rest)
+	}
+	if isWord(name) {
+		return "", code
+	}
+	return name, rest
 }
 
 // member takes one step of a reference. A member that is certainly undefined is nil.
 func member(value any, rest string) (any, string, bool) {
-	name, after := "", rest
-	switch {
-	case strings.HasPrefix(rest, "."):
-		name, after = identifier(rest[1:])
-	case strings.HasPrefix(rest, "['"):
-		name, after = quoted(rest[1:], "'")
-	case strings.HasPrefix(rest, `["`):
-		name, after = quoted(rest[1:], `"`)
-	case strings.HasPrefix(rest, "["):
+	name, after := memberName(rest)
+	if name == "" && strings.HasPrefix(rest, "[") {
 		return item(value, rest[1:])
 	}
 	m, ok := value.(*params.Map)
@@ -50,6 +65,19 @@ func member(value any, rest string) (any, string, bool) {
 	}
 	found, ok := m.Lookup(name)
 	return found, after, ok || !inherited(name)
+}
+
+// memberName splits .name, ['name'] or ["name"] off the start of rest.
+func memberName(rest string) (name, after string) {
+	switch {
+	case strings.HasPrefix(rest, "."):
+		return identifier(rest[1:])
+	case strings.HasPrefix(rest, "['"):
+		return quoted(rest[1:], "'")
+	case strings.HasPrefix(rest, `["`):
+		return quoted(rest[1:], `"`)
+	}
+	return "", rest
 }
 
 func item(value any, rest string) (any, string, bool) {
@@ -112,28 +140,28 @@ func inherited(name string) bool {
 }
 
 // embed is the text that a value becomes inside a template. It is not certain of text that is not UTF-8.
-func embed(value any) (string, bool) {
+func embed(value any, write func(params.Number) string) (string, bool) {
 	if value == nil {
 		return "", true
 	}
 	if text, ok := params.Text(value); ok {
 		return text, utf8.ValidString(text)
 	}
-	return string(appendScript(nil, value)), true
+	return string(appendScript(nil, value, write)), true
 }
 
-// appendScript appends what JSON.stringify makes of value.
-func appendScript(b []byte, value any) []byte {
+// appendScript appends what JSON.stringify makes of value, but for the numbers.
+func appendScript(b []byte, value any, write func(params.Number) string) []byte {
 	switch value := value.(type) {
 	case params.Number:
-		return append(b, value.JavaScript()...)
+		return append(b, write(value)...)
 	case params.List:
 		b = append(b, '[')
 		for i, item := range value {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendScript(b, item)
+			b = appendScript(b, item, write)
 		}
 		return append(b, ']')
 	case *params.Map:
@@ -144,7 +172,7 @@ func appendScript(b []byte, value any) []byte {
 			}
 			item, _ := value.Lookup(key)
 			b = append(params.AppendJSON(b, key), ':')
-			b = appendScript(b, item)
+			b = appendScript(b, item, write)
 		}
 		return append(b, '}')
 	}

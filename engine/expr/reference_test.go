@@ -26,7 +26,8 @@ func TestReferencesAreAsInJavaScript(t *testing.T) {
 		"o.__proto__", "o.l[0].x", "o.l[0]", "o.l[7]", "l[0]", "l[2]", "l[3]", "l[3][0]", "l[9]", "l[01]", "l[-1]", "l.length", "s.length", "s.zz", "o.l.zz",
 		"toString", "undefined", "length", "async", "moment", "valueOf", "constructor", "zz", "z.x", "o.missing.x", "Ω", "$", "_", "raw", "o['10']",
 		"this", "null", "true", "o.", "o..k", "o[", "o['k'", "o['k\\x']", "l[]", "l['0']", "o[0]", "1", "", "a.b", "o.class", "objects", "o['']", "n.x", "s[0]",
-		"o.k.k", "hasOwnProperty", "o . k", "let", "yield", "arguments",
+		"o.k.k", "hasOwnProperty", "o . k", "let", "yield", "arguments", "this['a.b']", `this["s"]`, "this.o.k", "this.zz", "this['toString']", "this.valueOf",
+		"this.o['10']", "this[0]", "this['']", "this.this", "this.class",
 	} {
 		got, errGot := e.Text(context.Background(), "${"+code+"}", vars, time.UTC)
 		want, errWant := e.Text(context.Background(), "${("+code+")}", vars, time.UTC)
@@ -35,6 +36,27 @@ func TestReferencesAreAsInJavaScript(t *testing.T) {
 		}
 		if got != want || (errGot == nil) != (errWant == nil) {
 			t.Errorf("%s: got %q, %v, want %q, %v", code, got, errGot, want, errWant)
+		}
+	}
+}
+
+// TestIntegersStayExact (L20): a plain reference gives an integer as it is, wherever it stands; in JavaScript it is a
+// double.
+func TestIntegersStayExact(t *testing.T) {
+	e := newEvaluator(t)
+	const big, negative = "9007199254740993", "-123456789012345678901234567890"
+	vars := params.Of("big", params.Number(big), "o", params.Of("id", params.Number(big), "l", []any{params.Number(negative), 1}, "my-id", params.Number(big)),
+		"safe", params.Number("9007199254740992"), "f", params.Number("9007199254740993.0"), "e", params.Number("1e30"), "x", 1)
+	for text, want := range map[string]string{
+		"${big}": big, "${ big }": big, "<${big}>": "<" + big + ">", "${o.id}": big, "${o['my-id']}": big, "${this['big']}": big, "${this.o.id}": big, "${o.l[0]}": negative,
+		"${o.l}": "[" + negative + ",1]", "${o}": `{"id":` + big + `,"l":[` + negative + `,1],"my-id":` + big + "}",
+		"${x + 1} ${big}": "2 " + big, "${o.id + 1} ${o.id} ${o}": "9007199254740992 " + big + ` {"id":` + big + `,"l":[` + negative + `,1],"my-id":` + big + "}",
+		"${o.id = 5}${o.id}": "55", "${big = 7}${big}": "77", "${delete this.big}${typeof big}": "trueundefined", "${o.l.push(2)} ${o.l}": "3 [-1.2345678901234568e+29,1,2]",
+		"${safe}": "9007199254740992", "${f}": "9007199254740992", "${e}": "1e+30", "${big + 0}": "9007199254740992", "${(big)}": "9007199254740992", "${'' + big}": "9007199254740992",
+		"${JSON.stringify(o.l)}": "[-1.2345678901234568e+29,1]", "${big == 9007199254740992}": "true",
+	} {
+		if got, err := e.Text(context.Background(), text, vars, time.UTC); err != nil || got != want {
+			t.Errorf("%s: got %s, %v, want %s", text, got, err, want)
 		}
 	}
 }

@@ -32,14 +32,18 @@ const (
 )
 
 // A runtime is a JavaScript global environment: ECMAScript 5, with the workflow's time zone, Java's string methods and
-// frozen builtins. It serves one task, one text at a time.
+// frozen builtins. It serves one task at a time, and one text at a time.
 type runtime struct {
-	vm      *goja.Runtime
-	zone    *time.Location
-	scope   *scope
-	this    *goja.Object // scope, as JavaScript sees it
-	globals int          // how many names the global object has when nothing is assigned
-	stopped atomic.Bool  // the watch has interrupted
+	vm       *goja.Runtime
+	kind     int
+	lasting  bool // it may serve other tasks, for all that can be reached from its names is frozen
+	zone     *time.Location
+	scope    *scope
+	this     *goja.Object // scope, as JavaScript sees it
+	globals  int          // how many names the global object has when nothing is assigned
+	deadline time.Time    // of the text that is being evaluated
+	stopped  atomic.Bool  // the watch has interrupted
+	patterns patterns
 
 	builtinDate goja.Value // the engine's own
 	builtinEval goja.Value
@@ -65,12 +69,12 @@ func library(name string, source *string) func() *goja.Program {
 	return sync.OnceValue(func() *goja.Program { return goja.MustCompile(name, *source, false) })
 }
 
-func (b *builder) build(kind int) *runtime {
+func (b *builder) build(kind int, lasting bool) *runtime {
 	vm := goja.New()
 	vm.SetMaxCallStackSize(maxCalls)
 	vm.SetParserOptions(parser.WithDisableSourceMaps)
-	r := &runtime{vm: vm, zone: time.UTC}
-	r.scope = &scope{vm: vm, values: map[string]goja.Value{}, deleted: map[string]bool{}}
+	r := &runtime{vm: vm, kind: kind, lasting: lasting, zone: time.UTC}
+	r.scope = &scope{vm: vm, values: map[string]goja.Value{}, changed: map[string]bool{}}
 	r.this = vm.NewDynamicObject(r.scope)
 	r.builtinDate, r.builtinEval = vm.Get("Date"), vm.Get("eval")
 	evaluator, err := vm.RunString("(function(eval, code) { with (this) { return eval(code) } })")
@@ -79,7 +83,7 @@ func (b *builder) build(kind int) *runtime {
 	setup, err := vm.RunProgram(b.prelude())
 	must(err)
 	call, _ := goja.AssertFunction(setup)
-	_, err = call(goja.Undefined(), r.natives())
+	freezeAll, err := call(goja.Undefined(), r.natives())
 	must(err)
 	r.trim(b.es5())
 	if kind == withMoment {
@@ -87,6 +91,11 @@ func (b *builder) build(kind int) *runtime {
 		must(err)
 	}
 	r.freeze()
+	if lasting {
+		freeze, _ := goja.AssertFunction(freezeAll)
+		_, err = freeze(goja.Undefined(), vm.GlobalObject())
+		must(err)
+	}
 	r.globals = len(vm.GlobalObject().GetOwnPropertyNames())
 	return r
 }
@@ -101,6 +110,7 @@ func must(err error) {
 // reset forgets what a text has assigned. It returns false if that was not possible.
 func (r *runtime) reset() bool {
 	r.scope.reset()
+	r.patterns.text, r.patterns.units = nil, nil
 	global := r.vm.GlobalObject()
 	names := global.GetOwnPropertyNames()
 	if len(names) == r.globals {
@@ -136,9 +146,8 @@ func es5() map[string][]string {
 		"Number.prototype": "constructor toString toLocaleString valueOf toFixed toExponential toPrecision",
 		"Math": "E LN10 LN2 LOG2E LOG10E PI SQRT1_2 SQRT2 abs acos asin atan atan2 ceil cos exp floor log max min pow random" +
 			" round sin sqrt tan",
-		"JSON": "parse stringify",
-		"RegExp.prototype": "constructor exec test toString source global ignoreCase multiline lastIndex" +
-			" flags unicode sticky", // which the engine's own replace and split need
+		"JSON":             "parse stringify",
+		"RegExp.prototype": "constructor exec test toString source global ignoreCase multiline lastIndex flags", // toString needs the last
 		// print emits nothing
 		"": "Object Function Array String Boolean Number Date RegExp Error EvalError RangeError ReferenceError SyntaxError" +
 			" TypeError URIError Math JSON NaN Infinity undefined parseInt parseFloat isNaN isFinite decodeURI" +
@@ -175,93 +184,23 @@ func keep(object *goja.Object, names []string) {
 	}
 }
 
-// freeze makes the builtins and the names of the global object unchangeable. RegExp.prototype is only closed: the engine
-// falls back to slow, backtracking matching once any of its members is redefined; and a text that assigns to a member
-// uses its runtime up.
+// freeze makes the names of the global object, and what is used most of them, unchangeable.
 func (r *runtime) freeze() {
 	global := r.vm.GlobalObject()
 	freeze, _ := goja.AssertFunction(r.object("Object").Get("freeze"))
-	closeObject, _ := goja.AssertFunction(r.object("Object").Get("preventExtensions"))
-	patterns := r.object("RegExp.prototype")
 	for _, name := range global.GetOwnPropertyNames() {
 		object, ok := global.Get(name).(*goja.Object)
 		if !ok {
 			continue
 		}
 		for _, inner := range []string{"prototype", "fn", "duration"} {
-			part, ok := object.Get(inner).(*goja.Object)
-			if !ok {
-				continue
+			if part, ok := object.Get(inner).(*goja.Object); ok {
+				_, err := freeze(goja.Undefined(), part)
+				must(err)
 			}
-			apply := freeze
-			if part == patterns {
-				apply = closeObject
-			}
-			_, err := apply(goja.Undefined(), part)
-			must(err)
 		}
 		_, err := freeze(goja.Undefined(), object)
 		must(err)
 		must(global.DefineDataProperty(name, object, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE))
-	}
-}
-
-// A pool keeps runtimes ready. One goroutine a kind builds them; close ends both and waits.
-type pool struct {
-	builder *builder
-	ready   [2]chan *runtime
-	warm    func() // starts the goroutines, once
-	stop    chan struct{}
-	close   func()
-}
-
-func newPool(size int) *pool {
-	p := &pool{builder: newBuilder(), stop: make(chan struct{})}
-	var running sync.WaitGroup
-	var mu sync.Mutex
-	closed, started := false, false
-	p.warm = func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if closed || started || size == 0 {
-			return
-		}
-		started = true
-		for kind := range p.ready {
-			running.Go(func() { p.fill(kind) })
-		}
-	}
-	for kind := range p.ready {
-		p.ready[kind] = make(chan *runtime, max(size-1, 0)) // fill holds one more
-	}
-	p.close = func() {
-		mu.Lock()
-		if !closed {
-			closed = true
-			close(p.stop)
-		}
-		mu.Unlock()
-		running.Wait()
-	}
-	return p
-}
-
-func (p *pool) fill(kind int) {
-	for {
-		select {
-		case p.ready[kind] <- p.builder.build(kind):
-		case <-p.stop:
-			return
-		}
-	}
-}
-
-func (p *pool) take(kind int) *runtime {
-	p.warm()
-	select {
-	case r := <-p.ready[kind]:
-		return r
-	default:
-		return p.builder.build(kind)
 	}
 }

@@ -15,13 +15,13 @@ type scope struct {
 	vm      *goja.Runtime
 	layers  layers
 	values  map[string]goja.Value // looked at or assigned
-	deleted map[string]bool
+	changed map[string]bool       // assigned or deleted
 }
 
 func (s *scope) reset() {
 	s.layers = layers{}
 	clear(s.values)
-	clear(s.deleted)
+	clear(s.changed)
 }
 
 func (s *scope) Get(key string) goja.Value {
@@ -29,7 +29,7 @@ func (s *scope) Get(key string) goja.Value {
 		return v
 	}
 	value, ok := s.layers.lookup(key)
-	if !ok || s.deleted[key] {
+	if !ok || s.changed[key] {
 		return nil
 	}
 	v := toScript(s.vm, value)
@@ -39,6 +39,7 @@ func (s *scope) Get(key string) goja.Value {
 
 func (s *scope) Set(key string, v goja.Value) bool {
 	s.values[key] = v
+	s.changed[key] = true
 	return true
 }
 
@@ -47,12 +48,12 @@ func (s *scope) Has(key string) bool {
 		return true
 	}
 	_, ok := s.layers.lookup(key)
-	return ok && !s.deleted[key]
+	return ok && !s.changed[key]
 }
 
 func (s *scope) Delete(key string) bool {
 	delete(s.values, key)
-	s.deleted[key] = true
+	s.changed[key] = true
 	return true
 }
 
@@ -61,7 +62,7 @@ func (s *scope) Keys() []string {
 	for key := range s.layers.built.All() {
 		all.Set(key, nil)
 	}
-	for key := range s.deleted {
+	for key := range s.changed {
 		all.Delete(key)
 	}
 	for key := range s.values {
