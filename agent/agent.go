@@ -5,24 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"gitdag/engine"
-	"gitdag/engine/command"
 	"gitdag/engine/expr"
 	"gitdag/engine/flow"
-	"gitdag/engine/operator"
+	"gitdag/engine/params"
+	"gitdag/engine/secret"
 	"gitdag/engine/tasklog"
-	"gitdag/engine/workspace"
-	"gitdag/gitsync"
 	"gitdag/gitsync/forge"
 	"gitdag/notify"
 )
@@ -36,8 +30,13 @@ type Options struct {
 	Log     *slog.Logger
 	// Alerts takes alerts where no channel is configured; nil means the log.
 	Alerts notify.Sender
+	// Params are visible to all tasks, below all others.
+	Params *params.Map
 	// Directory is what the agent runs if the configuration names no repository.
 	Directory *Directory
+	// Server is what Digdag's server can be told and the configuration has no key
+	// for.
+	Server Server
 }
 
 // Agent is a running daemon. Make one with [New].
@@ -47,7 +46,9 @@ type Agent struct {
 	log     *slog.Logger
 
 	store     *store
+	secrets   *secret.Store
 	engine    *engine.Engine
+	projects  *projects
 	syncs     syncs
 	source    source
 	alerts    atomic.Pointer[alerter]
@@ -56,11 +57,12 @@ type Agent struct {
 	spaces    *workspaces
 	evaluator *expr.Evaluator
 	listener  net.Listener
-	server    *http.Server
+	admin     net.Listener // nil for none
 	serving   sync.WaitGroup
-	failed    chan struct{} // closed when the HTTP server has failed
-	failure   error
-	done      chan struct{}
+	failed    chan error // what ended the HTTP interface
+
+	failure error // set before done is closed
+	done    chan struct{}
 
 	// teardown ends what has been begun, in the opposite order.
 	teardown []func(context.Context)
@@ -69,7 +71,7 @@ type Agent struct {
 
 // New checks the configuration; nothing is touched before [Agent.Start].
 func New(o Options) (*Agent, error) {
-	a := &Agent{options: o, log: o.Log, failed: make(chan struct{}), done: make(chan struct{})}
+	a := &Agent{options: o, log: o.Log, failed: make(chan error, 2), done: make(chan struct{})}
 	c := o.Config
 	if err := a.complete(&c); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
@@ -83,10 +85,19 @@ func (a *Agent) complete(c *Config) error {
 	switch repos := len(c.Repos) > 0; {
 	case repos && a.options.Directory != nil:
 		return errors.New("a directory cannot have repositories beside it")
-	case !repos && a.options.Directory == nil:
-		return errors.New("no repository is configured")
+	case !repos && a.options.Directory == nil && !c.AllowPush:
+		return &hinted{errors.New("no repository is configured"), "allow_push: true is for an agent that projects are pushed to"}
+	case c.Secrets.KeyFile != "" && !a.options.Server.SecretKey.IsZero():
+		return errors.New("two keys for secrets are configured")
 	}
-	return c.complete()
+	if err := c.complete(); err != nil {
+		return err
+	}
+	credentials := c.Auth != (Auth{}) || a.options.Server.User.Name != ""
+	if err := c.checkListen(c.Listen, credentials); err != nil || a.options.Server.AdminListen == "" {
+		return err
+	}
+	return c.checkListen(a.options.Server.AdminListen, credentials)
 }
 
 // Start recovers the data directory and begins to serve, to run and to sync.
@@ -108,6 +119,7 @@ func (a *Agent) Start(ctx context.Context) (err error) {
 	// While tasks drain, requests are still answered.
 	a.onStop(a.stopEngine)
 	a.onStop(func(context.Context) { a.source.stop() })
+	a.onStop(a.pause)
 	return a.source.begin(ctx)
 }
 
@@ -148,13 +160,14 @@ func (a *Agent) watch() {
 		defer close(a.done)
 		select {
 		case <-a.engine.Done():
-		case <-a.failed:
+			a.failure = a.engine.Err()
+		case a.failure = <-a.failed:
 		}
 	}()
 }
 
-// Err returns why the agent cannot go on.
-func (a *Agent) Err() error { return errors.Join(a.engine.Err(), a.failure) }
+// Err returns why the agent cannot go on, once Done is closed.
+func (a *Agent) Err() error { return a.failure }
 
 // Addr returns the address that the agent listens on.
 func (a *Agent) Addr() string { return a.listener.Addr().String() }
@@ -176,178 +189,35 @@ func (a *Agent) Reload(ctx context.Context, c Config) error {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	if a.config.Load().needsRestart(&c) {
-		a.log.Warn("data, listen, auth, limits and the settings of tasks but max change at the next start only")
+		a.log.Warn("data, listen, auth, secrets, log, allow_push, the limits of logs and exports and the settings of tasks but max change at the next start only")
 	}
 	a.config.Store(&c)
 	a.alerts.Store(alerts)
 	a.hooks.Store(a.webhooks())
-	a.engine.Configure(ctx, flowConfig(&c))
+	a.engine.Configure(ctx, a.flowConfig(&c))
 	a.source.Sync("")
 	return nil
 }
 
-func flowConfig(c *Config) flow.Config {
+// pause keeps schedules from starting anything while the rest is still being
+// stopped (Q39).
+func (a *Agent) pause(ctx context.Context) {
+	config := a.flowConfig(a.config.Load())
+	config.NoSchedules = true
+	a.engine.Configure(ctx, config)
+}
+
+// flowConfig is what the core decides by.
+func (a *Agent) flowConfig(c *Config) flow.Config {
 	slots := c.Tasks.Max
 	if slots == 0 {
 		slots = max(32, 16*runtime.NumCPU())
 	}
-	return flow.Config{Slots: slots, TasksPerAttempt: c.Limits.TasksPerAttempt}
-}
-
-// startEngine recovers the data directory, ends what a crashed agent has left
-// running, and starts the engine and what it stands on.
-func (a *Agent) startEngine(ctx context.Context) error {
-	c := a.config.Load()
-	var err error
-	if a.store, err = openStore(ctx, c.Data, a.options.Version, flowConfig(c), a.log); err != nil {
-		return err
+	s := &a.options.Server
+	return flow.Config{
+		Slots: slots, TasksPerAttempt: c.Limits.TasksPerAttempt, CatchUpLimit: c.CatchUpLimit,
+		LiveAttempts: c.Limits.Attempts, MaxAttempts: s.MaxAttempts,
+		AttemptTTL: time.Duration(c.Limits.AttemptTTL), TaskTTL: time.Duration(c.Limits.TaskTTL),
+		NoSchedules: s.NoSchedules, NoTasks: s.NoTasks,
 	}
-	a.onStop(func(ctx context.Context) {
-		if err := a.store.close(context.WithoutCancel(ctx)); err != nil {
-			a.log.Error("close data directory", "err", err)
-		}
-	})
-	grace := time.Duration(c.Tasks.KillGrace)
-	if err := endSurvivors(ctx, a.store.id, grace, a.log); err != nil {
-		return err
-	}
-	host, _ := os.Hostname()
-	a.logs = tasklog.NewStore(tasklog.Options{
-		Dir: a.logDir(c), Agent: fmt.Sprintf("%d@%s", os.Getpid(), host), MaxBytes: int64(c.Limits.LogBytes),
-	})
-	a.onStop(func(context.Context) {
-		if err := a.logs.Close(); err != nil {
-			a.log.Error("close task logs", "err", err)
-		}
-	})
-	alerts, err := newAlerter(c, a.options.Alerts, a.logs, a.log.With("component", "notify"))
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	a.alerts.Store(alerts)
-	operators := operator.NewRegistry(operator.Builtin())
-	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
-	a.onStop(func(context.Context) { a.evaluator.Close() })
-	a.spaces = &workspaces{store: workspace.NewStore(filepath.Join(c.Data, "workspaces")), log: a.log}
-	o := engine.Options{
-		Config: flowConfig(c), State: a.store.state, Follower: a.store.follower,
-		Journal: a.store.journal, Objects: a.store.objects, History: archive{a.store.history},
-		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
-		Commands: command.Local{Grace: grace}, Secrets: func(uint64) operator.Secrets { return secrets{} }, Evaluator: a.evaluator,
-		Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id,
-		Deliver: func(ctx context.Context, d *flow.Deliver) engine.Delivery { return a.alerts.Load().deliver(ctx, d) },
-		Around:  around(operators, a.log.With("component", "engine")),
-		Log:     a.log.With("component", "engine"),
-	}
-	if d := a.options.Directory; d != nil {
-		inPlace := &workspace.InPlace{}
-		a.onStop(func(context.Context) { inPlace.Close() })
-		d.equip(&o, inPlace)
-	}
-	a.engine = engine.New(o)
-	a.syncs.make = func(c *Config) (*gitsync.Syncer, error) { return a.newSyncer(c, operators) }
-	a.syncs.forget = func(ctx context.Context, configured []Repo) error {
-		return target{a.engine, a.store.history}.forget(ctx, configured, a.log)
-	}
-	a.source = &a.syncs
-	if a.options.Directory != nil {
-		a.source = newDirectory(a, operators)
-	}
-	if err := a.source.start(c); err != nil {
-		return err
-	}
-	a.spaces.dir = a.source.dir
-	if err := a.engine.Start(ctx); err != nil {
-		return err
-	}
-	a.onStop(a.stopEngine)
-	return nil
-}
-
-// logDir is where the logs of tasks lie.
-func (a *Agent) logDir(c *Config) string {
-	if d := a.options.Directory; d != nil && d.Logs != "" {
-		return d.Logs
-	}
-	return filepath.Join(c.Data, "logs")
-}
-
-// stopEngine lets running tasks end for the configured time, then ends them.
-func (a *Agent) stopEngine(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.config.Load().Drain))
-	defer cancel()
-	a.engine.Stop(ctx)
-}
-
-// endSurvivors ends the processes that a killed agent's tasks have left: their
-// results can no longer be taken, and the tasks run again.
-func endSurvivors(ctx context.Context, id string, grace time.Duration, log *slog.Logger) error {
-	for {
-		found, err := command.Survivors(id)
-		if err != nil {
-			return fmt.Errorf("look for processes of an earlier run: %w", err)
-		}
-		if len(found) == 0 {
-			return nil
-		}
-		log.Warn("processes of tasks outlived the last agent and are ended", "count", len(found))
-		ctx, cancel := context.WithTimeout(ctx, grace+time.Minute)
-		err = command.End(ctx, found, grace)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("end processes of an earlier run: %w", err)
-		}
-	}
-}
-
-func (a *Agent) newSyncer(c *Config, operators *operator.Registry) (*gitsync.Syncer, error) {
-	repos := make([]gitsync.Repo, len(c.Repos))
-	for i := range c.Repos {
-		repos[i] = c.Repos[i].gitsync(c.Insecure)
-	}
-	return gitsync.New(gitsync.Options{
-		Repos: repos, Data: c.Data, Self: a.options.Self,
-		Checker: checker{operators}, Target: target{a.engine, a.store.history},
-		Log: a.log, Rand: rand.Float64,
-		AlertAfter: time.Duration(c.Sync.AlertAfter), Memory: int64(c.Sync.Memory), Depth: c.Sync.Depth,
-		Revisions: c.Retention.Revisions,
-		Limits: gitsync.Limits{
-			FileBytes: int64(c.Limits.ExportFileBytes), ProjectBytes: int64(c.Limits.ExportProjectBytes),
-			Entries: c.Limits.ExportEntries, Depth: c.Limits.ExportDepth,
-		},
-	})
-}
-
-// serve listens and answers requests.
-func (a *Agent) serve(ctx context.Context) error {
-	handler, err := a.handler()
-	if err != nil {
-		return err
-	}
-	var lc net.ListenConfig
-	if a.listener, err = lc.Listen(ctx, "tcp", a.config.Load().Listen); err != nil {
-		return fmt.Errorf("listen on %s: %w", a.config.Load().Listen, err)
-	}
-	a.server = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
-	}
-	a.serving.Add(1)
-	go func() {
-		defer a.serving.Done()
-		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-			a.failure = fmt.Errorf("serve http: %w", err)
-			close(a.failed)
-		}
-	}()
-	a.onStop(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		if err := a.server.Shutdown(ctx); err != nil {
-			a.server.Close()
-		}
-		a.serving.Wait()
-	})
-	return nil
 }

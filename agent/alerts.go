@@ -86,6 +86,8 @@ func (a *alerter) alert(d *flow.Deliver) notify.Alert {
 		Key: strconv.FormatUint(d.ID, 10), Kind: notify.Kind(f.Kind), At: f.At,
 		Repo: f.Repo, Project: f.Project, Workflow: f.Workflow, Session: session,
 		Attempt: f.Attempt, Task: f.Task, Message: f.Message, Diagnostics: f.Details,
+		ProjectID: f.ProjectID, SessionID: f.SessionID, DefinitionID: f.Definition, SessionUUID: f.SessionUUID,
+		Timezone: f.Timezone, RevisionName: f.Revision,
 		Revision: toNotify(f.Commit, f.Revision), Count: f.Failures,
 		Duration: f.Duration, Next: f.Next,
 		Thread: notify.Receipt{Channel: d.Thread.Channel, TS: d.Thread.TS},

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"syscall"
 
 	"gitdag/agent/api"
 	"gitdag/agent/history"
@@ -17,8 +17,9 @@ import (
 // backend is the engine as the API sees it.
 type backend struct {
 	*engine.Engine
-	// checkout is the directory of a checkout, which may be gone.
-	checkout func(tree string) string
+	// present makes sure that the directory of a checkout is there; the error is
+	// [fs.ErrNotExist] if that cannot be.
+	present func(tree string) error
 }
 
 // Definition reads the definition that a live workflow or an attempt names.
@@ -38,19 +39,41 @@ func (b backend) Start(ctx context.Context, s api.Start) (uint64, error) {
 	if s.Resume != nil {
 		r.Resume = &engine.Resume{Attempt: uint64(s.Resume.AttemptID), From: s.Resume.From}
 	}
-	gone := func() error {
-		return &api.Invalid{Reason: fmt.Errorf("revision %s of workflow %s is not kept any more: start the latest one", s.Former.Revision, s.Former.Workflow)}
-	}
-	if s.Former != nil {
-		if _, err := os.Stat(b.checkout(s.Former.Checkout)); errors.Is(err, fs.ErrNotExist) {
-			return 0, gone()
-		}
+	if err := b.kept(&s); err != nil {
+		return 0, err
 	}
 	id, err := b.StartAttempt(ctx, r)
 	if s.Former != nil && errors.Is(err, fs.ErrNotExist) {
-		return 0, gone()
+		err = gone(s.Former.Revision, s.Former.Workflow)
 	}
 	return id, apiError(err)
+}
+
+// kept tells whether the files of an older revision are still there. Those of
+// the live one are seen to by who deploys it.
+func (b backend) kept(s *api.Start) error {
+	var name, revision, tree string
+	if s.Former != nil {
+		name, revision, tree = s.Former.Workflow, s.Former.Revision, s.Former.Checkout
+	}
+	b.View(func(state *flow.State) {
+		if w, r := state.Definition(s.Definition); w != nil && state.Workflow(w.ID) == nil {
+			name, revision, tree = w.Name, r.Name, r.Checkout
+		}
+	})
+	if tree == "" {
+		return nil
+	}
+	err := b.present(tree)
+	if errors.Is(err, fs.ErrNotExist) {
+		return gone(revision, name)
+	}
+	return apiError(err)
+}
+
+// gone is the error for a revision whose files are lost.
+func gone(revision, workflow string) error {
+	return &api.Invalid{Reason: fmt.Errorf("revision %s of workflow %s is not kept any more: start the latest one", revision, workflow)}
 }
 
 // Kill asks for the end of an attempt.
@@ -58,15 +81,37 @@ func (b backend) Kill(ctx context.Context, attempt uint64) error {
 	return apiError(b.Engine.Kill(ctx, attempt))
 }
 
+// Backfill adds attempts of past ticks.
+func (b backend) Backfill(ctx context.Context, f api.Backfill) (api.Backfilled, error) {
+	out, err := b.Engine.Backfill(ctx, engine.Backfill(f))
+	return api.Backfilled(out), apiError(err)
+}
+
+// Skip moves a schedule on.
+func (b backend) Skip(ctx context.Context, s api.Skip) (flow.TickFacts, error) {
+	next, err := b.Engine.Skip(ctx, engine.Skip(s))
+	return next, apiError(err)
+}
+
+// SetSchedule disables a schedule or enables it.
+func (b backend) SetSchedule(ctx context.Context, s api.SetSchedule) error {
+	return apiError(b.Engine.SetSchedule(ctx, engine.SetSchedule(s)))
+}
+
 // apiError adds to an error what the API branches on.
 func apiError(err error) error {
 	var resume *engine.ResumeError
+	var invalid *engine.InvalidError
 	switch {
 	case errors.As(err, &resume):
 		return &api.Invalid{Reason: resume}
+	case errors.As(err, &invalid):
+		return &api.Invalid{Reason: invalid}
 	case errors.Is(err, engine.ErrNotFound), errors.Is(err, history.ErrNotFound):
 		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
-	case errors.Is(err, engine.ErrNoSpace), errors.Is(err, journal.ErrNoSpace), errors.Is(err, engine.ErrStopped):
+	case errors.Is(err, journal.ErrNoSpace), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %w", api.ErrUnavailable, engine.ErrNoSpace)
+	case errors.Is(err, engine.ErrNoSpace), errors.Is(err, engine.ErrStopped):
 		return fmt.Errorf("%w: %w", api.ErrUnavailable, err)
 	}
 	return err

@@ -1,16 +1,11 @@
 package agent
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +13,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"gitdag/engine/dig"
+	"gitdag/engine/flow"
 	"gitdag/engine/schedule"
 	"gitdag/gitsync"
 )
@@ -26,18 +21,23 @@ import (
 // Config is the agent's configuration file; docs/agent.yaml explains each key.
 // The zero value of a key means its default.
 type Config struct {
-	Data        string    `yaml:"data"`
-	Listen      string    `yaml:"listen"`
-	ExternalURL string    `yaml:"external_url"`
-	Repos       []Repo    `yaml:"repos"`
-	Insecure    bool      `yaml:"insecure"`
-	Tasks       Tasks     `yaml:"tasks"`
-	Drain       Duration  `yaml:"drain"`
-	Auth        Auth      `yaml:"auth"`
-	Alerts      Alerts    `yaml:"alerts"`
-	Sync        Sync      `yaml:"sync"`
-	Limits      Limits    `yaml:"limits"`
-	Retention   Retention `yaml:"retention"`
+	Data         string    `yaml:"data"`
+	Listen       string    `yaml:"listen"`
+	ExternalURL  string    `yaml:"external_url"`
+	Repos        []Repo    `yaml:"repos"`
+	AllowPush    bool      `yaml:"allow_push"`
+	Insecure     bool      `yaml:"insecure"`
+	Tasks        Tasks     `yaml:"tasks"`
+	Drain        Duration  `yaml:"drain"`
+	CatchUp      CatchUp   `yaml:"catch_up"`
+	CatchUpLimit int       `yaml:"catch_up_limit"`
+	Auth         Auth      `yaml:"auth"`
+	Secrets      Secrets   `yaml:"secrets"`
+	Alerts       Alerts    `yaml:"alerts"`
+	Log          Log       `yaml:"log"`
+	Sync         Sync      `yaml:"sync"`
+	Limits       Limits    `yaml:"limits"`
+	Retention    Retention `yaml:"retention"`
 }
 
 // Repo is a repository to follow.
@@ -74,7 +74,26 @@ type Tasks struct {
 
 // Auth protects the HTTP interface.
 type Auth struct {
+	// TokenFile holds one token, which opens everything.
 	TokenFile string `yaml:"token_file"`
+	// BasicFile holds a name and a bcrypt hash a line, as `htpasswd -B` writes
+	// them.
+	BasicFile string `yaml:"basic_file"`
+}
+
+// Secrets says where tasks find their secrets.
+type Secrets struct {
+	// KeyFile holds the key that the store of secrets is encrypted with.
+	KeyFile string `yaml:"key_file"`
+	// Dir has a file for each secret that all projects may read.
+	Dir string `yaml:"dir"`
+}
+
+// Log says how the agent's own log looks. The agent itself is given a logger:
+// this is for who makes it.
+type Log struct {
+	Format string `yaml:"format"`
+	Level  string `yaml:"level"`
 }
 
 // Alerts says where alerts go. There is one channel; without one they go to
@@ -101,14 +120,26 @@ type Sync struct {
 	Depth      int      `yaml:"depth"`
 }
 
-// Limits bounds what an attempt and a project may hold.
+// Limits bounds what runs, and what an attempt and a project may hold.
 type Limits struct {
-	TasksPerAttempt    int   `yaml:"tasks_per_attempt"`
-	LogBytes           Bytes `yaml:"log_bytes"`
-	ExportFileBytes    Bytes `yaml:"export_file_bytes"`
-	ExportProjectBytes Bytes `yaml:"export_project_bytes"`
-	ExportEntries      int   `yaml:"export_entries"`
-	ExportDepth        int   `yaml:"export_depth"`
+	TasksPerAttempt    int      `yaml:"tasks_per_attempt"`
+	Attempts           int      `yaml:"attempts"`
+	AttemptTTL         Duration `yaml:"attempt_ttl"`
+	TaskTTL            Duration `yaml:"task_ttl"`
+	LogBytes           Bytes    `yaml:"log_bytes"`
+	ExportFileBytes    Bytes    `yaml:"export_file_bytes"`
+	ExportProjectBytes Bytes    `yaml:"export_project_bytes"`
+	ExportEntries      int      `yaml:"export_entries"`
+	ExportDepth        int      `yaml:"export_depth"`
+}
+
+// complete fills in the defaults.
+func (l *Limits) complete() {
+	const day = Duration(24 * time.Hour)
+	l.AttemptTTL = cmp.Or(l.AttemptTTL, 7*day)
+	l.TaskTTL = cmp.Or(l.TaskTTL, day)
+	l.ExportProjectBytes = cmp.Or(l.ExportProjectBytes, 64_000_000)
+	l.ExportEntries = cmp.Or(l.ExportEntries, 10_000)
 }
 
 // Retention says how long what is over is kept.
@@ -140,6 +171,33 @@ func (r *Retention) complete() {
 	r.Logs.Bytes = cmp.Or(r.Logs.Bytes, 10_000_000_000)
 	r.Revisions = cmp.Or(r.Revisions, 10)
 	r.Workspaces = cmp.Or(r.Workspaces, day)
+}
+
+// CatchUp is what schedules do about ticks that were missed, unless they say so
+// themselves: all, last or none of them run. The zero value is all.
+type CatchUp flow.CatchUp
+
+// UnmarshalYAML reads the text.
+func (c *CatchUp) UnmarshalYAML(n *yaml.Node) error {
+	v, err := ParseCatchUp(n.Value)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", n.Line, err)
+	}
+	*c = v
+	return nil
+}
+
+// ParseCatchUp reads all, last or none.
+func ParseCatchUp(text string) (CatchUp, error) {
+	switch text {
+	case "all":
+		return CatchUp(flow.CatchUpAll), nil
+	case "last":
+		return CatchUp(flow.CatchUpLast), nil
+	case "none":
+		return CatchUp(flow.CatchUpNone), nil
+	}
+	return 0, fmt.Errorf("%q is none of all, last, none", text)
 }
 
 // Duration is a length of time, written as in workflows: 7d, 1h 30m, 30s.
@@ -189,95 +247,6 @@ func ParseBytes(text string) (Bytes, error) {
 	return Bytes(n * factor), nil
 }
 
-// ReadConfig reads a configuration file. Relative file names in it are meant
-// from its own directory.
-func ReadConfig(file string) (Config, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return Config{}, fmt.Errorf("read configuration: %w", err)
-	}
-	c, err := ParseConfig(data)
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", file, err)
-	}
-	c.resolve(filepath.Dir(file))
-	return c, nil
-}
-
-// ParseConfig reads a configuration. A key that it does not know is an error
-// with its line and, where one is near, the key that was meant.
-func ParseConfig(data []byte) (Config, error) {
-	var c Config
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	err := d.Decode(&c)
-	if errors.Is(err, io.EOF) {
-		return c, nil
-	}
-	var typed *yaml.TypeError
-	if errors.As(err, &typed) {
-		texts := make([]string, len(typed.Errors))
-		for i, text := range typed.Errors {
-			texts[i] = explain(text)
-		}
-		return c, errors.New(strings.Join(texts, "\n"))
-	}
-	return c, err
-}
-
-var unknownField = regexp.MustCompile(`^(line \d+): field (\S+) not found in type agent\.(\w+)$`)
-
-// explain puts the decoder's words for an unknown key into ours.
-func explain(text string) string {
-	m := unknownField.FindStringSubmatch(text)
-	if m == nil {
-		return text
-	}
-	out := fmt.Sprintf("%s: unknown key %q", m[1], m[2])
-	if hint := dig.DidYouMean(m[2], keysOf(m[3])); hint != "" {
-		out += "; " + hint
-	}
-	return out
-}
-
-// keysOf returns the keys that a part of the configuration knows.
-func keysOf(part string) []string {
-	var keys []string
-	for _, t := range []reflect.Type{
-		reflect.TypeFor[Config](), reflect.TypeFor[Repo](), reflect.TypeFor[RepoAuth](), reflect.TypeFor[Webhook](),
-		reflect.TypeFor[Tasks](), reflect.TypeFor[Auth](), reflect.TypeFor[Alerts](), reflect.TypeFor[Slack](),
-		reflect.TypeFor[Sync](), reflect.TypeFor[Limits](), reflect.TypeFor[Retention](),
-		reflect.TypeFor[AttemptRetention](), reflect.TypeFor[LogRetention](),
-	} {
-		if t.Name() != part {
-			continue
-		}
-		for i := range t.NumField() {
-			if key := t.Field(i).Tag.Get("yaml"); key != "-" {
-				keys = append(keys, key)
-			}
-		}
-	}
-	return keys
-}
-
-// resolve makes relative file names absolute.
-func (c *Config) resolve(dir string) {
-	files := []*string{&c.Auth.TokenFile, &c.Alerts.Slack.WebhookURLFile, &c.Alerts.Slack.TokenFile}
-	for i := range c.Repos {
-		a := &c.Repos[i].Auth
-		files = append(files, &a.TokenFile, &a.PasswordFile, &a.SSHKeyFile, &a.KnownHostsFile)
-		for j := range c.Repos[i].Webhook.SecretFiles {
-			files = append(files, &c.Repos[i].Webhook.SecretFiles[j])
-		}
-	}
-	for _, f := range files {
-		if *f != "" && !filepath.IsAbs(*f) {
-			*f = filepath.Join(dir, *f)
-		}
-	}
-}
-
 // complete fills in the defaults and checks the whole.
 func (c *Config) complete() error {
 	if c.Data == "" {
@@ -301,11 +270,18 @@ func (c *Config) complete() error {
 		c.Tasks.KillGrace = Duration(10 * time.Second)
 	}
 	c.Retention.complete()
+	c.Limits.complete()
+	if err := c.validate(); err != nil {
+		return err
+	}
 	seen := map[string]bool{}
 	for i := range c.Repos {
 		r, err := c.Repos[i].gitsync(c.Insecure).Complete()
 		if err != nil {
 			return err
+		}
+		if strings.HasPrefix(r.Name, flow.PushedSource("")) {
+			return fmt.Errorf("a repository cannot be named %q: what begins with %q are pushed projects", r.Name, flow.PushedSource(""))
 		}
 		if seen[r.Name] {
 			return fmt.Errorf("two repositories are named %q: give one of them another name", r.Name)
@@ -313,27 +289,48 @@ func (c *Config) complete() error {
 		seen[r.Name] = true
 		c.Repos[i].Name = r.Name
 	}
-	return c.checkListen()
+	return nil
+}
+
+// validate refuses numbers that mean nothing.
+func (c *Config) validate() error {
+	for name, n := range map[string]int{
+		"tasks.max": c.Tasks.Max, "limits.tasks_per_attempt": c.Limits.TasksPerAttempt, "limits.attempts": c.Limits.Attempts,
+		"catch_up_limit": c.CatchUpLimit, "retention.revisions": c.Retention.Revisions, "retention.attempts.count": c.Retention.Attempts.Count,
+		"limits.export_entries": c.Limits.ExportEntries, "limits.export_depth": c.Limits.ExportDepth,
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s is %d and must not be negative", name, n)
+		}
+	}
+	return nil
 }
 
 // needsRestart tells whether next differs in what is read at the start only.
 func (c *Config) needsRestart(next *Config) bool {
-	return c.Data != next.Data || c.Listen != next.Listen || c.Auth != next.Auth || c.Limits != next.Limits ||
+	return c.Data != next.Data || c.Listen != next.Listen || c.Auth != next.Auth || c.Secrets != next.Secrets ||
+		c.AllowPush != next.AllowPush || c.Log != next.Log || c.Limits.storage() != next.Limits.storage() ||
 		c.Tasks.KillGrace != next.Tasks.KillGrace || !slices.Equal(c.Tasks.Env, next.Tasks.Env)
 }
 
-// checkListen refuses an address that others can reach without a token.
-func (c *Config) checkListen() error {
-	host, _, err := net.SplitHostPort(c.Listen)
+// storage are the limits that are read at the start only.
+func (l Limits) storage() Limits {
+	l.TasksPerAttempt, l.Attempts, l.AttemptTTL, l.TaskTTL = 0, 0, 0, 0
+	return l
+}
+
+// checkListen refuses an address that others can reach without credentials.
+func (c *Config) checkListen(addr string, credentials bool) error {
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("listen address %q: it needs the form HOST:PORT", c.Listen)
+		return fmt.Errorf("listen address %q: it needs the form HOST:PORT", addr)
 	}
 	if ip := net.ParseIP(host); host == "localhost" || (ip != nil && ip.IsLoopback()) {
 		return nil
 	}
-	if c.Auth.TokenFile == "" && !c.Insecure {
+	if !credentials && !c.Insecure {
 		return &hinted{
-			fmt.Errorf("listen address %q can be reached from other machines, and no API token is configured", c.Listen),
+			fmt.Errorf("listen address %q can be reached from other machines, and no API token is configured", addr),
 			"give --api-token-file, or listen on 127.0.0.1",
 		}
 	}

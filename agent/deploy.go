@@ -49,6 +49,7 @@ func (c checker) Check(_ context.Context, _, dir string) (gitsync.Checked, error
 type target struct {
 	engine  *engine.Engine
 	history *history.History
+	config  func() *Config
 }
 
 // Live says what is live of a repository.
@@ -66,7 +67,10 @@ func (t target) Live(_ context.Context, repo string) (gitsync.Live, error) {
 		}
 		for _, p := range s.Projects() {
 			if p.Repo != repo {
-				live.Taken[p.Name] = p.Repo
+				live.Taken[p.Name] = fmt.Sprintf("a project of repository %q", p.Repo)
+				if p.Pushed() {
+					live.Taken[p.Name] = "a project that was pushed"
+				}
 				continue
 			}
 			live.Projects = append(live.Projects, gitsync.LiveProject{Path: p.Path, Name: p.Name, Tree: p.Checkout, Revision: p.Revision})
@@ -77,7 +81,7 @@ func (t target) Live(_ context.Context, repo string) (gitsync.Live, error) {
 
 // Deploy makes one commit live.
 func (t target) Deploy(ctx context.Context, d gitsync.Deployment) error {
-	commit := fromGit(d.Commit)
+	c, commit := t.config(), fromGit(d.Commit)
 	e := &engine.Deployment{Repo: d.Repo, Scope: d.Scope, Commit: commit}
 	for _, p := range d.Kept {
 		e.Kept = append(e.Kept, p.Name)
@@ -90,7 +94,7 @@ func (t target) Deploy(ctx context.Context, d gitsync.Deployment) error {
 		}
 		e.Projects = append(e.Projects, engine.Project{
 			Name: p.Name, Path: p.Path, Tree: p.Tree, Checkout: p.Tree, Revision: p.Revision,
-			Commit: commit, Content: content,
+			Commit: commit, Content: content, CatchUp: flow.CatchUp(c.CatchUp), Keep: c.Retention.Revisions,
 		})
 	}
 	for i := range d.Rejected {
@@ -115,6 +119,9 @@ func (t target) forget(ctx context.Context, configured []Repo, log *slog.Logger)
 	var gone []string
 	t.engine.View(func(s *flow.State) {
 		for _, p := range s.Projects() {
+			if p.Pushed() {
+				continue
+			}
 			named := func(r Repo) bool { return r.Name == p.Repo }
 			if !slices.ContainsFunc(configured, named) && !slices.Contains(gone, p.Repo) {
 				gone = append(gone, p.Repo)
@@ -147,14 +154,16 @@ func (t target) Report(ctx context.Context, ev gitsync.Event) error {
 	return err
 }
 
-// InUse lists the checkouts that live projects refer to, and attempts that are
-// live or may be retried. The history comes last: what leaves the state
+// InUse lists the checkouts of the revisions that live projects keep, of attempts
+// that are live, and of those that may be retried. The history comes last: what leaves the state
 // meanwhile is in it.
 func (t target) InUse(ctx context.Context) ([]string, error) {
 	used := map[string]bool{}
 	t.engine.View(func(s *flow.State) {
 		for _, p := range s.Projects() {
-			used[p.Checkout] = true
+			for _, r := range p.Revisions() {
+				used[r.Checkout] = true
+			}
 		}
 		for _, a := range s.Attempts() {
 			used[a.Checkout] = true

@@ -1,83 +1,34 @@
 package agent
 
 import (
-	"bytes"
-	"fmt"
-	"log/slog"
+	"cmp"
 	"net/http"
-	"os"
-	"sync"
 
 	"gitdag/agent/api"
 	"gitdag/gitsync/forge"
 )
 
-// handler joins the routes of the agent.
-func (a *Agent) handler() (http.Handler, error) {
-	token, err := newAPIToken(a.config.Load().Auth.TokenFile, a.log.With("component", "api"))
+// apiOptions say what the routes of the agent stand on.
+func (a *Agent) apiOptions() (api.Options, error) {
+	c, s, log := a.config.Load(), &a.options.Server, a.log.With("component", "api")
+	auth, err := newAuthenticator(&c.Auth, s.User, log)
 	if err != nil {
-		return nil, err
+		return api.Options{}, err
 	}
 	a.hooks.Store(a.webhooks())
-	return api.New(api.Options{
-		Engine: backend{a.engine, a.source.dir}, History: past{a.store.history}, Logs: a.logs, Repos: a.source,
-		Version: a.options.Version, Token: token.current,
+	back := backend{a.engine, func(tree string) error { return a.projects.checkouts.present(tree, a.source.dir(tree)) }}
+	o := api.Options{
+		Engine: back, History: past{a.store.history}, Logs: a.logs, Repos: a.source,
+		Schedules: back, Projects: a.projects, Secrets: projectSecrets{a.secrets},
+		Version: a.options.Version, VersionFloor: s.VersionFloor, Headers: s.Headers,
+		PageLimit: s.PageLimit, ArchiveLimit: cmp.Or(s.ArchiveLimit, int64(c.Limits.ExportProjectBytes)), Swagger: s.Swagger,
 		Webhooks: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.hooks.Load().ServeHTTP(w, r) }),
-		Log:      a.log.With("component", "api"),
-	}), nil
-}
-
-// apiToken is the token that requests must bear. Its file is read at each
-// request, so that it can be replaced while the agent runs.
-type apiToken struct {
-	file string
-	log  *slog.Logger
-
-	mu   sync.Mutex
-	good string // what the file held last
-	bad  string // why it cannot be read now; "" if it can
-}
-
-func newAPIToken(file string, log *slog.Logger) (*apiToken, error) {
-	t := &apiToken{file: file, log: log}
-	if file == "" {
-		return t, nil
+		Log:      log,
 	}
-	var err error
-	t.good, err = readToken(file)
-	return t, err
-}
-
-// current returns the token; "" where none is configured. While the file is
-// missing or empty, as while it is being replaced, the last one stays valid.
-func (t *apiToken) current() string {
-	if t.file == "" {
-		return ""
+	if auth != nil {
+		o.Auth = auth
 	}
-	token, err := readToken(t.file)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err == nil {
-		t.good, t.bad = token, ""
-		return token
-	}
-	if err.Error() != t.bad {
-		t.bad = err.Error()
-		t.log.Warn("the API token stays as it was", "err", err)
-	}
-	return t.good
-}
-
-func readToken(file string) (string, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read the API token: %w", err)
-	}
-	token := string(bytes.TrimSuffix(data, []byte("\n")))
-	if token == "" {
-		return "", fmt.Errorf("the file %s holds no API token", file)
-	}
-	return token, nil
+	return o, nil
 }
 
 // webhooks receives the deliveries of Git forges.

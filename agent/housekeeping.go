@@ -16,8 +16,8 @@ import (
 // housekeepingEvery is how often what has outlived its use is removed.
 const housekeepingEvery = time.Hour
 
-// keepHouse removes old history, logs, workspaces and objects until ctx is
-// done.
+// keepHouse removes old history, logs, workspaces, secrets and objects
+// until ctx is done.
 func (a *Agent) keepHouse(ctx context.Context) {
 	tick := time.NewTicker(housekeepingEvery)
 	defer tick.Stop()
@@ -44,6 +44,9 @@ func (a *Agent) tidy(ctx context.Context, now time.Time) {
 	}
 	if err := a.sweepWorkspaces(ctx, now); err != nil {
 		a.log.Warn("old workspaces could not be removed", "err", err)
+	}
+	if err := a.sweepSecrets(); err != nil {
+		a.log.Warn("the secrets of deleted projects could not be removed", "err", err)
 	}
 	if err := a.sweepObjects(ctx); err != nil {
 		a.log.Warn("objects that nothing names could not be removed", "err", err)
@@ -75,7 +78,8 @@ var objectName = regexp.MustCompile(`[0-9a-f]{64}`)
 
 // sweepObjects removes the objects that neither the state, nor the journal
 // since the last snapshot, nor an attempt of the history that can be started
-// again, nor an object that one of them names, names. The history comes last:
+// again, nor an object that one of them names, names. The checkout of what was
+// pushed has the name of its archive, which stays as long. The history comes last:
 // what leaves the state meanwhile is in it. A sequence of digits that only
 // looks like a name keeps an object too long, and does no harm.
 func (a *Agent) sweepObjects(ctx context.Context) error {
@@ -85,23 +89,38 @@ func (a *Agent) sweepObjects(ctx context.Context) error {
 	}
 	var state bytes.Buffer
 	var err error
-	a.engine.View(func(s *flow.State) { err = s.Encode(&state) })
+	packed := map[string]bool{} // archives: nothing in them names an object
+	a.engine.View(func(s *flow.State) {
+		for _, p := range s.Projects() {
+			for _, r := range p.Revisions() {
+				if r.Archive != nil {
+					packed[r.Archive.Object] = true
+				}
+			}
+		}
+		err = s.Encode(&state)
+	})
 	if err != nil {
 		return err
 	}
 	if _, err := io.Copy(named, &state); err != nil {
 		return err
 	}
-	refs, err := a.store.history.Refs(ctx)
-	if err != nil {
-		return err
-	}
-	for _, ref := range refs {
-		named.scan([]byte(ref))
+	for _, list := range []func(context.Context) ([]string, error){a.store.history.Refs, a.store.history.Checkouts} {
+		names, err := list(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			named.scan([]byte(name))
+		}
 	}
 	for len(named.fresh) > 0 {
 		name := named.fresh[len(named.fresh)-1]
 		named.fresh = named.fresh[:len(named.fresh)-1]
+		if packed[name] {
+			continue
+		}
 		if data, err := a.store.objects.Read(name); err == nil {
 			named.scan(data)
 		}

@@ -97,7 +97,7 @@ func TestRetryOfAFormerRevision(t *testing.T) {
 	r.start()
 	r.agent.tidy(t.Context(), time.Now())
 	old := r.attempt(id)
-	used, err := target{r.agent.engine, r.agent.store.history}.InUse(t.Context())
+	used, err := r.agent.target().InUse(t.Context())
 	if err != nil || !slices.Contains(used, old.Checkout) || len(used) != 2 {
 		t.Errorf("checkouts in use: %q, %v, want that of the failed attempt and that which is live", used, err)
 	}
@@ -119,7 +119,7 @@ func TestRetryOfAFormerRevision(t *testing.T) {
 	if again.Revision != old.Revision || again.Commit != old.Commit || again.Definition != old.Definition || again.Index != 2 {
 		t.Errorf("the retry ran %+v, want what %+v ran", again, old)
 	}
-	if used, err := (target{r.agent.engine, r.agent.store.history}).InUse(t.Context()); err != nil || slices.Contains(used, old.Checkout) {
+	if used, err := r.agent.target().InUse(t.Context()); err != nil || slices.Contains(used, old.Checkout) {
 		t.Errorf("checkouts in use after the success: %q, %v, want only what is live", used, err)
 	}
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
@@ -20,14 +21,24 @@ import (
 type workspaces struct {
 	store *workspace.Store
 	dir   func(tree string) string // of a checkout
-	log   *slog.Logger
+	// restore makes a checkout again that is gone.
+	restore func(tree string) error
+	log     *slog.Logger
 
 	scratch sync.Map // attempts whose directory for scripts exists
 }
 
 // Make returns the attempt's workspace.
 func (w *workspaces) Make(attempt uint64, checkout string) (string, error) {
-	return w.store.Make(attempt, w.dir(checkout))
+	dir, err := w.store.Make(attempt, w.dir(checkout))
+	if errors.Is(err, fs.ErrNotExist) {
+		if missing := w.restore(checkout); missing != nil {
+			return "", errors.Join(err, missing)
+		}
+		w.log.Info("the files of a revision were gone and are unpacked again", "attempt", attempt, "checkout", checkout)
+		dir, err = w.store.Make(attempt, w.dir(checkout))
+	}
+	return dir, err
 }
 
 // Scratch returns the attempt's directory for scripts: no other attempt shares
@@ -66,14 +77,27 @@ func (l logs) Begin(attempt, task uint64, execution int, fullName string, at tim
 // Pack puts the logs of an attempt that is over into one file.
 func (l logs) Pack(attempt uint64) error { return l.store.Pack(attempt) }
 
-// archive is the history as the engine sees it.
-type archive struct{ *history.History }
+// archives is the history as the engine sees it.
+type archives struct{ *history.History }
 
 // Record returns an archived attempt; nil if there is none.
-func (a archive) Record(ctx context.Context, id uint64) (*flow.Record, error) {
+func (a archives) Record(ctx context.Context, id uint64) (*flow.Record, error) {
 	r, err := a.History.Record(ctx, id)
 	if errors.Is(err, history.ErrNotFound) {
 		return nil, nil
 	}
 	return r, err
+}
+
+// Former tells what the newest attempt of the history knows of a definition; nil
+// if none has run it.
+func (a archives) Former(ctx context.Context, definition uint64) (*flow.AttemptFacts, error) {
+	s, err := a.History.Definition(ctx, definition)
+	if errors.Is(err, history.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &s.Attempt, nil
 }
