@@ -313,9 +313,10 @@ type VersionFloor struct{ Recommend, Require string }
 // server answers requests.
 type server struct {
 	Options
-	admin   bool
-	started time.Time
-	zones   sync.Map // of *time.Location by name
+	admin     bool
+	started   time.Time
+	described func() *document
+	zones     sync.Map // of *time.Location by name
 }
 
 // New returns the handler of all routes but those of [NewAdmin].
@@ -333,5 +334,6 @@ func build(o Options, admin bool) http.Handler {
 	o.PageLimit.Attempts = cmp.Or(o.PageLimit.Attempts, pageSize)
 	o.ArchiveLimit = cmp.Or(o.ArchiveLimit, 2<<20)
 	s := &server{Options: o, admin: admin, started: o.Now()}
+	s.described = sync.OnceValue(s.document)
 	return s.guard(s.router())
 }

@@ -70,7 +70,7 @@ func (s *server) documentRoutes() []route {
 }
 
 func (s *server) showDocument(w http.ResponseWriter, r *request) error {
-	return writeJSON(w, r.Request, http.StatusOK, s.document())
+	return writeJSON(w, r.Request, http.StatusOK, s.described())
 }
 
 // document describes the routes of this server.

@@ -33,7 +33,7 @@ func TestRescheduling(t *testing.T) {
 		skip(`{"nextTime":"2041-04-09T00:00", "dryRun":false}`),
 		skip(`{"nextTime":"2041-04-08T00:00", "dryRun":true}`),
 		skip(`{"fromTime":"2041-04-09T22:00:00Z", "count":3, "nextRunTime":null, "dryRun":true}`),
-		skip(`{"fromTime":"2041-04-09T22:00:00Z", "count":-1, "dryRun":"true"}`),
+		skip(`{"fromTime":"2041-04-09T22:00:00Z", "count":-1, "dryRun":true}`),
 		skip(`{"nextTime":"2041-04-15T00:00:00Z", "nextRunTime":"2041-04-15T01:02:03Z", "dryRun":false}`),
 		skip(`{"nextTime":"2041-04-20T00:00"}`),
 		skip(`{"dryRun":true}`),
@@ -56,13 +56,14 @@ func TestRescheduling(t *testing.T) {
 		"GET /api/projects/3/schedules?workflow=ferry",
 	)
 	for request, want := range map[string]int{
-		"POST /api/schedules/3/disable text/plain x":                200, // any body
-		"POST /api/schedules/3/enable text/plain x":                 400,
-		"POST /api/schedules/3/enable application/json ":            200,
-		"POST /api/schedules/3/enable application/json []":          200,
-		`POST /api/schedules/3/skip text/plain {"dryRun":true}`:     400,
-		"POST /api/schedules/3/skip application/json []":            400,
-		`POST /api/schedules/99/skip application/json {"dryRun":1}`: 404,
+		"POST /api/schedules/3/disable text/plain x":                                                                  200, // any body
+		"POST /api/schedules/3/enable text/plain x":                                                                   400,
+		"POST /api/schedules/3/enable application/json ":                                                              200,
+		"POST /api/schedules/3/enable application/json []":                                                            200,
+		`POST /api/schedules/3/skip text/plain {"dryRun":true}`:                                                       400,
+		"POST /api/schedules/3/skip application/json []":                                                              400,
+		`POST /api/schedules/3/skip application/json {"fromTime":"2061-04-09T22:00:00Z","count":"2","dryRun":"true"}`: 200, // texts
+		`POST /api/schedules/99/skip application/json {"dryRun":1}`:                                                   404,
 	} {
 		parts := strings.SplitN(request, " ", 4)
 		answer := r.do(parts[0], parts[1], parts[3], "Content-Type", parts[2])
@@ -119,7 +120,7 @@ func TestSecrets(t *testing.T) {
 	r.scene("secrets",
 		"GET /api/projects/1/secrets",
 		`PUT /api/projects/1/secrets/warehouse.password {"value":"p4ss"}`,
-		`PUT /api/projects/1/secrets/api.key {"value":7}`,
+		`PUT /api/projects/1/secrets/api.key {"value":"k"}`,
 		`PUT /api/projects/1/secrets/warehouse.password {"value":"changed"}`,
 		`PUT /api/projects/1/secrets/a {"value":""}`,
 		"GET /api/projects/1/secrets",
