@@ -284,7 +284,7 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 	t = &operator.Task{
 		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution,
 		Type: typ, Config: config, Local: localConfig, State: d.State,
-		Zone: zone, Now: e.now(), Log: log, Files: callFiles{},
+		Zone: zone, Now: e.now(), Log: log, Files: callFiles{}, Evaluator: e.options.Evaluator,
 		Workspace: &taskWorkspace{e: e, attempt: a.ID, checkout: a.Checkout, config: config},
 		Commands:  e.options.Commands,
 		Environ:   append(e.options.Environ[:len(e.options.Environ):len(e.options.Environ)], command.Marker(e.options.DataID, d.Lease.Task, d.Lease.Execution)),

@@ -77,8 +77,10 @@ func TestPayloadOfEachTrigger(t *testing.T) {
 				t.Errorf("%s, %s: got %v, want %v", tt.a.Kind, key, got[key], want)
 			}
 		}
-		for _, key := range []string{"timestamp", "site_id", "project_id", "project_name", "workflow_name", "revision", "attempt_id",
-			"session_id", "task_name", "timezone", "session_uuid", "session_time", "workflow_definition_id"} {
+		for _, key := range []string{
+			"timestamp", "site_id", "project_id", "project_name", "workflow_name", "revision", "attempt_id",
+			"session_id", "task_name", "timezone", "session_uuid", "session_time", "workflow_definition_id",
+		} {
 			if _, ok := got[key]; !ok {
 				t.Errorf("%s: %s is left out", tt.a.Kind, key)
 			}

@@ -15,7 +15,6 @@ import (
 
 	"gitdag/engine/dig"
 	"gitdag/engine/local"
-	"gitdag/engine/operator"
 )
 
 // runOptions are the command line of `run`.
@@ -73,9 +72,6 @@ func (c *cli) runCommand() *cobra.Command {
 	return cmd
 }
 
-// operators are the operator types that local commands know.
-func operators() *operator.Registry { return operator.NewRegistry(operator.Builtin()) }
-
 func (c *cli) runWorkflow(cmd *cobra.Command, o *runOptions) error {
 	if err := o.Validate(); err != nil {
 		return &usageError{err}
@@ -103,7 +99,9 @@ func (c *cli) runWorkflow(cmd *cobra.Command, o *runOptions) error {
 	if o.Dir, _, err = o.dir(); err != nil {
 		return err
 	}
-	o.Operators = operators()
+	if o.Operators, err = configuredOperators(config); err != nil {
+		return err
+	}
 	known := func(name string) bool { _, ok := o.Operators.Lookup(name); return ok }
 	o.Project, err = c.loadProject(o.Dir, dig.Options{Operators: known, LooseSchedules: true},
 		func(d dig.Diagnostic) { console.Warn("%s", d) })

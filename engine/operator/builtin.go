@@ -19,6 +19,7 @@ func Builtin() map[string]Entry {
 		"for_range": pure(runForRange),
 		"if":        reading(pure(runIf), "_do", "_else_do", "_retry", "_parallel"),
 		"loop":      pure(runLoop),
+		"mail":      Mail(MailServer{}),
 		"notify":    reading(Entry{Operator: operatorFunc(runNotify)}),
 		"py":        base(runPy),
 		"require":   base(runRequire),

@@ -54,6 +54,8 @@ type Task struct {
 	Sessions Sessions
 	// Unique is a random text of this execution's.
 	Unique string
+	// Evaluator evaluates the files that are templates.
+	Evaluator Evaluator
 	// Files reads the workflow files that `call>` embeds.
 	Files Loader
 	// MaxTasks is the limit of tasks an attempt, for operators that generate
