@@ -168,6 +168,9 @@ func (c *cli) checkFolders(o *checkOptions, dir string) error {
 	broken := 0
 	for _, folder := range folders {
 		project, diagnostics := checkOne(filepath.Join(dir, filepath.FromSlash(folder.Path)))
+		if err := dig.DoubtName(folder.Name); err != nil {
+			all = append(all, dig.Diagnostic{File: seenFromHere(dir, folder.Path), Severity: dig.Warning, Message: err.Error()})
+		}
 		all = append(all, diagnostics...)
 		if len(diagnostics.Errors()) > 0 {
 			broken++

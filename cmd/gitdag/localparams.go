@@ -254,9 +254,9 @@ func (c *cli) openConsole(o *commonOptions) (console *local.Console, done func()
 	if o.logFile == "" {
 		return local.NewConsole(c.stdout, level, c.colored()), func() {}, nil
 	}
-	f, err := os.OpenFile(o.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := openLogFile(o.logFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the log: %w", err)
+		return nil, nil, err
 	}
 	return local.NewConsole(f, level, false), func() { _ = f.Close() }, nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -21,6 +22,8 @@ type cli struct {
 	stderr  io.Writer
 	environ func() []string
 	version string
+
+	bannered bool // the banner has been printed
 }
 
 // usageError is the error for a command that was asked for in a wrong way.
@@ -56,12 +59,23 @@ func (c *cli) main(args []string) int {
 	case errors.As(err, &exit):
 		return exit.status
 	case errors.As(err, &usage):
+		if !slices.Contains(args, "--json") {
+			c.banner()
+		}
 		fmt.Fprint(c.stderr, cmd.UsageString())
 		c.fail(err)
 		return 2
 	}
 	c.fail(err)
 	return 1
+}
+
+// banner opens usage and what the local commands print on standard error, once.
+func (c *cli) banner() {
+	if !c.bannered {
+		fmt.Fprintf(c.stderr, "%s: gitdag v%s\n", time.Now().Format("2006-01-02 15:04:05 -0700"), c.version)
+	}
+	c.bannered = true
 }
 
 // doubleDashed gives -help, as Digdag takes it, its second dash.

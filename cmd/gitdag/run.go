@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -183,9 +182,4 @@ func (c *cli) report(r *local.Report) error {
 		return &exitError{1}
 	}
 	return nil
-}
-
-// banner opens the local commands and usage texts.
-func (c *cli) banner() {
-	fmt.Fprintf(c.stderr, "%s: gitdag v%s\n", time.Now().Format("2006-01-02 15:04:05 -0700"), c.version)
 }

@@ -142,9 +142,14 @@ func (o *schedulerOptions) logs(now time.Time) (string, error) {
 		return "", fmt.Errorf("find the directory of task logs: %w", err)
 	}
 	if o.data == "" {
-		dir = filepath.Join(dir, fmt.Sprintf("%s-%d", now.UTC().Format("20060102T150405Z"), os.Getpid()))
+		dir = runDir(dir, now)
 	}
 	return dir, nil
+}
+
+// runDir is a directory of this process alone.
+func runDir(dir string, now time.Time) string {
+	return filepath.Join(dir, fmt.Sprintf("%s-%d", now.UTC().Format("20060102T150405Z"), os.Getpid()))
 }
 
 // openLog opens what a daemon's log lines go to. done closes it.
@@ -158,9 +163,9 @@ func (c *cli) openLog(o *commonOptions) (log *slog.Logger, done func(), err erro
 		log, err = to.logger("text", level)
 		return log, func() {}, err
 	}
-	f, err := os.OpenFile(o.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := openLogFile(o.logFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the log: %w", err)
+		return nil, nil, err
 	}
 	to.stderr = f
 	if log, err = to.logger("text", level); err != nil {

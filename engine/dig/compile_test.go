@@ -195,6 +195,22 @@ func TestLongestName(t *testing.T) {
 }
 
 // Of the characters that a name must not have only the first is looked at (Q26).
+// Q26: what else a name holds is accepted, with a warning.
+func TestDoubtName(t *testing.T) {
+	for name, want := range map[string]string{
+		"plain": "", "etl/daily": "", "äö": "", "a:b": `the name "a:b" has ":" in it, which addresses and commands may take for something else`,
+		"a*": `the name "a*" has "*" in it, which addresses and commands may take for something else`, `a"b|`: `the name "a\"b|" has "\"" in it, which addresses and commands may take for something else`,
+	} {
+		got := ""
+		if err := DoubtName(name); err != nil {
+			got = err.Error()
+		}
+		if got != want || CheckName(name) != nil {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestCheckName(t *testing.T) {
 	for name, want := range map[string]string{
 		"a": "", "A-b_c.d": "", "a:b": "", "日本": "",

@@ -77,9 +77,24 @@ func (u *unit) lintExport(env *compileEnv, t *visited) {
 			env.report(Warning, problem{in: t.body.export, key: l.key}, l.message, l.hint)
 		}
 	}
+	v, _ := t.body.export.Lookup("plugin")
+	if plugin, ok := v.(*params.Map); ok && plugin.Has("dependencies") {
+		env.report(Warning, problem{in: t.body.export, key: "plugin"},
+			"plug-ins of the JVM cannot be loaded: tasks with the operators of plugin.dependencies will fail",
+			"let a script do the work, with sh> or py>")
+	}
+}
+
+// lintRetry reports a templated `_retry` where Digdag reads the raw text, and so never repeats.
+func (u *unit) lintRetry(env *compileEnv, t *visited) {
+	if raw, ok := t.body.m.Lookup("_retry"); ok && flow.HasTemplate(raw) {
+		env.report(Warning, problem{in: t.body.m, key: "_retry"},
+			fmt.Sprintf("task %s: this _retry is evaluated here; Digdag reads its raw text and never repeats the task", t.task), "")
+	}
 }
 
 func (u *unit) lintGroup(env *compileEnv, t *visited) {
+	u.lintRetry(env, t)
 	if len(t.body.kids) == 0 || t.body.parallel.On || t.body.anyOrder {
 		return
 	}
@@ -111,6 +126,37 @@ func (u *unit) lintOperator(env *compileEnv, t *visited) {
 		return
 	}
 	u.lintShadows(env, t, name)
+	switch name {
+	case "call", "for_each", "for_range", "if", "loop":
+		u.lintRetry(env, t)
+	case "embulk", "py", "rb", "sh":
+		if !u.opts.Containers {
+			u.lintContainer(env, t)
+		}
+	}
+}
+
+// lintContainer reports what asks for a container where there is none: it never runs on the host instead (O7).
+func (u *unit) lintContainer(env *compileEnv, t *visited) {
+	for _, m := range append([]*params.Map{t.body.m, t.body.export}, backward(t.scope)...) {
+		docker, ok := m.Lookup("docker")
+		if !ok {
+			continue
+		}
+		place := shadow{m, "docker", ""}
+		if docker != nil && !u.shadows[place] {
+			u.shadows[place] = true
+			env.report(Warning, problem{in: m, key: "docker"},
+				fmt.Sprintf("task %s wants a container, and there is nothing to run one with: it will fail", t.task), "")
+		}
+		return
+	}
+}
+
+func backward(scope []*params.Map) []*params.Map {
+	scope = slices.Clone(scope)
+	slices.Reverse(scope)
+	return scope
 }
 
 // operatorType is the type of an operator task, empty where that is only known when it runs, and the key that says it.

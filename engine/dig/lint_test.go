@@ -23,7 +23,12 @@ func TestWarnings(t *testing.T) {
 		{"unknown in _error", "_error: {py>: x}\n", "w.dig:1:10: warning: task +w^error: unknown task type: py"},
 		{"retry of an operator", "+a: {sh>: x, _retry: often}\n", "w.dig:1:22: warning: task +w+a: invalid _retry: \"often\" is not a whole number; the task will fail\n  hint: use a number or {limit: N, interval: SECONDS}"},
 		{"retry of a group", "+a: {_retry: [1]}\n", "w.dig:1:6: warning: task +w+a: invalid _retry: a whole number is needed; the group is not retried\n  hint: use a number or {limit: N, interval: SECONDS}"},
-		{"templated retry", "+a: {_retry: '${x}'}\n+b: {sh>: x, _retry: '${x}'}\n", ""},
+		{"templated retry of an operator", "+b: {sh>: x, _retry: '${x}'}\n", ""},
+		{"templated retry of a group (L31)", "+a: {_retry: '${x}'}\n", "w.dig:1:6: warning: task +w+a: this _retry is evaluated here; Digdag reads its raw text and never repeats the task"},
+		{"templated retry of a loop (L31)", "+a: {loop>: 2, _retry: '${x}', _do: {}}\n", "w.dig:1:16: warning: task +w+a: this _retry is evaluated here; Digdag reads its raw text and never repeats the task"},
+		{"container (O7)", "+a: {sh>: x, docker: {image: y}}\n+b: {sh>: x, docker: null}\n+c: {echo>: x, docker: {image: y}}\n", "w.dig:1:14: warning: task +w+a wants a container, and there is nothing to run one with: it will fail"},
+		{"exported container", "_export: {docker: {image: y}}\n+a: {sh>: x}\n+b: {sh>: y}\n+g:\n  _export: {docker: null}\n  +c: {sh>: z}\n", "w.dig:1:11: warning: task +w+a wants a container, and there is nothing to run one with: it will fail"},
+		{"plug-in of the JVM (O30)", "_export: {plugin: {dependencies: ['a:b:1']}}\n", "w.dig:1:11: warning: plug-ins of the JVM cannot be loaded: tasks with the operators of plugin.dependencies will fail\n  hint: let a script do the work, with sh> or py>"},
 		{"shadowed option (O1)", "_export:\n  timeout: 5\n+g:\n  +a: {sh>: x}\n  +b: {http>: u}\n  +c: {http>: u}\n", "w.dig:2:3: warning: the exported variable \"timeout\" is also an option of http>, which task +w+g+b runs\n  hint: give the variable another name"},
 		{"the nearest export shadows", "_export: {shell: a}\n+g:\n  _export: {shell: b}\n  +a: {sh>: x}\n", "w.dig:3:13: warning: the exported variable \"shell\" is also an option of sh>, which task +w+g+a runs\n  hint: give the variable another name"},
 		{"an own export shadows", "+a: {_export: {shell: b}, sh>: x}\n", "w.dig:1:16: warning: the exported variable \"shell\" is also an option of sh>, which task +w+a runs\n  hint: give the variable another name"},
@@ -39,6 +44,13 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("got %d workflows and errors %v: a warning breaks nothing", len(p.Workflows), ds.Errors())
 			}
 		})
+	}
+}
+
+// Where containers can be run, nothing warns of them.
+func TestNoWarningOfContainers(t *testing.T) {
+	if _, ds := Load(write(t, map[string]string{"w.dig": "+a: {sh>: x, docker: {image: y}}\n"}), Options{Containers: true}); len(ds) > 0 {
+		t.Errorf("got %v", ds)
 	}
 }
 

@@ -27,6 +27,15 @@ func CheckName(name string) error {
 	return nil
 }
 
+// DoubtName tells of a character that the name of a project may not begin with and yet has later, which nobody refuses
+// (Q26). Names of projects from Git have slashes.
+func DoubtName(name string) error {
+	if i := strings.IndexAny(name, `+^@\:*?"<>|`); i > 0 {
+		return fmt.Errorf("the name %q has %q in it, which addresses and commands may take for something else", name, name[i:i+1])
+	}
+	return nil
+}
+
 // checkTaskName tells what is wrong with a task's own name: "+load", or "^sub" for a generated one. At the top level
 // of a file ^ is not allowed.
 func checkTaskName(name string, top bool) error {

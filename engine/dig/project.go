@@ -19,6 +19,8 @@ type Options struct {
 	Operators func(name string) bool
 	// LooseSchedules makes unknown keys of a `schedule:` warnings, for who does not run the schedule (L49).
 	LooseSchedules bool
+	// Containers tells that there is something to run containers with; without it a task that wants one gets a warning.
+	Containers bool
 }
 
 // Project is what of a project's directory can be used.
