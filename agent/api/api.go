@@ -284,9 +284,6 @@ type Options struct {
 	VersionFloor VersionFloor
 	// Auth tells who asks; nil lets everybody in.
 	Auth Authenticator
-	// Token is asked at each request for the token that it must bear: "" for
-	// none, as is nil.
-	Token func() string
 	// Headers are added to each answer below /api/.
 	Headers http.Header
 	// Pages bounds the pages of lists.

@@ -175,6 +175,8 @@ func TestArchivedAttempts(t *testing.T) {
 		"GET /api/logs/2/files",
 		"GET /api/logs/2/files?task=%2Bfails%2Bfine",
 		"GET /api/logs/2/files?task=%2Bfails%2Bf", // a plain prefix (Q22)
+		"GET /api/logs/2/files?task=%2Bfails%2Bf&exact=true",
+		"GET /api/logs/2/files?task=%2Bfails%2Bfine&exact=yes",
 		"GET /api/logs/2/files?task=%2Bghost&direct_download=false",
 	)
 }

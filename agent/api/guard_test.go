@@ -135,7 +135,7 @@ var allMethods = []string{"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "TRAC
 // Each route is asked by each method without credentials, with wrong ones and with
 // the right ones. Only the open ones answer without.
 // All others are challenged (Q1), be the header absent or malformed (Q37).
-func TestCredentials(t *testing.T) {
+func TestToken(t *testing.T) {
 	o := options(fmt.Errorf("attempt 1: %w", ErrNotFound), io.Discard, "s3cret")
 	h := NewAdmin(o)
 	open := map[string]bool{

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"gitdag/engine/dig"
 	"gitdag/engine/flow"
 )
 
@@ -88,20 +89,14 @@ func (r *request) pushOf() (in Push, err error) {
 	return in, nil
 }
 
-// checkProjectName applies Digdag's rules. As there, only the first character
-// counts (Q26).
+// checkProjectName applies Digdag's rules for what is pushed; the slashes that
+// names from Git may have are not among them.
 func checkProjectName(name string) error {
-	switch {
-	case utf8.RuneCountInString(name) > maxName:
-		return badf("project name must not be longer than %d characters", maxName)
-	case name[0] >= '0' && name[0] <= '9':
-		return badf("project name must not start with a digit: %q", name)
-	case strings.ContainsRune("+^@/\\:*?\"<>|", rune(name[0])):
-		return badf("project name must not start with %q: %q", name[0], name)
-	case strings.Contains(name, "/"):
-		return badf("project name must not contain a slash: %q", name)
-	case strings.HasSuffix(name, ".dig"):
-		return badf("project name must not end with .dig: %q", name)
+	if err := dig.CheckName(name); err != nil {
+		return badf("project: %v", err)
+	}
+	if strings.Contains(name, "/") {
+		return badf("project: the name %q must not have a slash in it", name)
 	}
 	return nil
 }

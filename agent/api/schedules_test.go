@@ -19,7 +19,7 @@ func scheduled(t *testing.T) *rig {
 }
 
 // A schedule moves on, holds still and goes on; what becomes of it is the answer,
-// with the time of the change (Q9).
+// with the time of the change (Q9). No body and no type are needed (Q32).
 func TestRescheduling(t *testing.T) {
 	r := scheduled(t)
 	skip := func(body string) string { return "POST /api/schedules/3/skip " + strings.ReplaceAll(body, " ", "") }
