@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gitdag/bench/agenttest"
 	"gitdag/notify/mail/mailtest"
 )
 
@@ -141,5 +142,52 @@ func TestNotificationSettings(t *testing.T) {
 		if s, err := (&cli{environ: os.Environ}).notificationSender(p); s != nil || err != nil {
 			t.Errorf("%q: got %v, %v, want none", config, s, err)
 		}
+	}
+}
+
+// A scheduler's alerts go the same way, with its patience, and outlive a kill.
+func TestNotificationOfTheScheduler(t *testing.T) {
+	dir, data, tries := t.TempDir(), filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "tries")
+	writeFile(t, filepath.Join(dir, "w.dig"), "+a: {fail>: no tide}\n")
+	launch := func(command string) *agenttest.Process {
+		return agenttest.Launch(t, program(t), nil, "scheduler", "--project", dir, "-n", "0", "-o", data,
+			"-X", "notification.type=shell", "-X", "notification.shell.command="+command, "-X", "notification.retries=100000",
+			"-X", "notification.min_retry_wait=1", "-X", "notification.max_retry_wait=100")
+	}
+	p := launch("echo x >> " + tries + "; exit 1")
+	if got := gitdag(t, nil, "start", "-e", p.Address(), "default", "w", "--session", "2031-04-05"); got.status != 0 {
+		t.Fatalf("start: got %+v\n%s", got, p.Log())
+	}
+	agenttest.Eventually(t, "the alert is tried again", func() bool {
+		text, err := os.ReadFile(tries)
+		return err == nil && len(text) >= 4
+	}, p.Log)
+	p.Kill()
+	told := filepath.Join(dir, "told.json")
+	p = launch("cat > " + told + ".part && mv " + told + ".part " + told)
+	agenttest.Eventually(t, "the alert is told", func() bool { return exists(told) }, p.Log)
+	text, err := os.ReadFile(told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]any{
+		"message": "Workflow session attempt failed", "error": "no tide", "failed_task": "+w+a", "project_name": "default",
+		"attempt_id": 1.0, "session_time": "2031-04-05T00:00:00+00:00",
+	} {
+		if got[key] != want {
+			t.Errorf("%s: got %v, want %v", key, got[key], want)
+		}
+	}
+	for _, key := range []string{"project_id", "session_id", "session_uuid", "workflow_definition_id", "revision"} {
+		if got[key] == nil {
+			t.Errorf("%s is null", key)
+		}
+	}
+	if code := p.Stop(); code != 0 {
+		t.Errorf("exit code %d, want 0:\n%s", code, p.Log())
 	}
 }
