@@ -1,12 +1,9 @@
 package bench
 
 import (
-	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -63,27 +60,28 @@ func (s *site) start(workflow string) {
 }
 
 // run runs an attempt to its end, archive included, and returns how long it
-// took: what its archive file says from its creation to the end of its last task.
+// took.
 func (s *site) run(workflow string) time.Duration {
 	s.b.Helper()
 	s.start(workflow)
-	return lifetime(s.b, s.ended())
+	return s.ended()
 }
 
 // ended waits until the attempt that was started last has succeeded and is
-// archived, and returns its file.
-func (s *site) ended() string {
+// archived, and returns how long it took: what its archive file says from its
+// creation to the end of its last task.
+func (s *site) ended() time.Duration {
 	s.b.Helper()
 	s.process.Await(fmt.Sprintf(`msg="attempt ended".* attempt=%d success=true`, s.starts))
-	var files []string
+	var a *agenttest.Archived
 	agenttest.Eventually(s.b, "the attempt is archived", func() bool {
 		var err error
-		if files, err = filepath.Glob(filepath.Join(s.data, "archive", "*", fmt.Sprintf("%d.jsonl.gz", s.starts))); err != nil {
+		if a, err = agenttest.ReadArchived(s.data, uint64(s.starts)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.b.Fatal(err)
 		}
-		return len(files) > 0
+		return err == nil
 	}, s.process.Log)
-	return files[0]
+	return a.FinishedAt.Sub(a.CreatedAt)
 }
 
 // settle waits until the journal rests: a poll that waits is journaled once.
@@ -93,25 +91,6 @@ func (s *site) settle() {
 		before = s.size("journal")
 		wait(s.b, 2*time.Second)
 	}
-}
-
-// lifetime reads from an archive file how long its attempt took.
-func lifetime(b *testing.B, file string) time.Duration {
-	b.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var head struct{ CreatedAt, FinishedAt time.Time }
-	if err := json.NewDecoder(z).Decode(&head); err != nil {
-		b.Fatal(err)
-	}
-	return head.FinishedAt.Sub(head.CreatedAt)
 }
 
 // size returns the bytes of the files below a part of the data directory, 0 if

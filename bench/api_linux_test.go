@@ -3,75 +3,21 @@ package bench
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"gitdag/bench/agenttest"
 )
 
-// caller asks an agent over HTTP, on as many connections as it needs, with
-// compressed answers like the stock client.
-type caller struct {
-	base string
-	http *http.Client
-}
-
-func newCaller(b *testing.B, address string) *caller {
-	b.Helper()
-	transport := &http.Transport{MaxIdleConns: 2000, MaxIdleConnsPerHost: 2000, DisableCompression: true}
-	b.Cleanup(transport.CloseIdleConnections)
-	return &caller{"http://" + address, &http.Client{Transport: transport, Timeout: time.Minute}}
-}
-
-// ask sends a request and reads the whole answer, which must have the status.
-func (c *caller) ask(r ask) ([]byte, error) {
-	request, err := http.NewRequest(r.method, c.base+r.path, strings.NewReader(r.body))
-	if err != nil {
-		return nil, err
-	}
-	if r.body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if !r.plain {
-		request.Header.Set("Accept-Encoding", "gzip")
-	}
-	answer, err := c.http.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	data, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s %s: %s: %.200s", r.method, r.path, answer.Status, data)
-	}
-	return data, nil
-}
-
-// ask is a request; plain asks for an answer that is not compressed.
-type ask struct {
-	method, path, body string
-	plain              bool
-}
-
-func get(format string, args ...any) ask {
-	return ask{method: http.MethodGet, path: fmt.Sprintf(format, args...)}
-}
-
 // list returns the ids in the answer to a list.
-func (c *caller) list(b *testing.B, key, path string) []int {
+func list(b *testing.B, api *agenttest.API, key, path string) []int {
 	b.Helper()
-	data, err := c.ask(ask{method: http.MethodGet, path: path, plain: true})
-	check(b, err)
 	var answer map[string]json.RawMessage
-	check(b, json.Unmarshal(data, &answer))
+	check(b, api.Into(&answer, agenttest.Get("%s", path)))
 	var rows []struct {
 		ID int `json:"id,string"`
 	}
@@ -94,7 +40,7 @@ func BenchmarkPages(b *testing.B) {
 		check(b, os.Mkdir(s.data, 0o700))
 		check(b, os.Symlink(filepath.Join(memory, "archive"), filepath.Join(s.data, "archive")))
 	}, manyProjects(p.projects, "+a: {echo>: a}\n"))
-	c := newCaller(b, s.address)
+	api := agenttest.NewAPI(b, s.address)
 	for _, l := range []struct {
 		name, key, path string
 		least           int // rows
@@ -108,13 +54,13 @@ func BenchmarkPages(b *testing.B) {
 		{"sessions-workflow", "sessions", "/api/projects/4/sessions?workflow=w1&", 900},
 		{"session-attempts", "attempts", fmt.Sprintf("/api/sessions/%d/attempts?", retried), 10_000},
 	} {
-		b.Run(l.name, func(b *testing.B) { pages(b, c, l.key, l.path, l.least) })
+		b.Run(l.name, func(b *testing.B) { pages(b, api, l.key, l.path, l.least) })
 	}
 }
 
 // pages reports what a page costs at the beginning of a list and at its end:
 // medians of so many.
-func pages(b *testing.B, c *caller, key, path string, least int) {
+func pages(b *testing.B, api *agenttest.API, key, path string, least int) {
 	b.Helper()
 	const some = 5
 	var took []time.Duration
@@ -125,7 +71,7 @@ func pages(b *testing.B, c *caller, key, path string, least int) {
 			at += "last_id=" + strconv.Itoa(last)
 		}
 		begin := time.Now()
-		ids := c.list(b, key, at)
+		ids := list(b, api, key, at)
 		if len(ids) < 100 { // one that is not full says nothing
 			rows += len(ids)
 			break
@@ -157,7 +103,7 @@ func BenchmarkTasksList(b *testing.B) {
 		files[fmt.Sprintf("live%d.dig", n)] = loop(n, true, "wait>: 1h")
 	}
 	s := newSite(b, files)
-	c := newCaller(b, s.address)
+	api := agenttest.NewAPI(b, s.address)
 	for _, n := range []int{1000, 99_000} {
 		for _, kind := range []string{"live", "over"} {
 			b.Run(fmt.Sprintf("%s-%d", kind, n), func(b *testing.B) {
@@ -169,7 +115,7 @@ func BenchmarkTasksList(b *testing.B) {
 				path := fmt.Sprintf("/api/attempts/%d/tasks", s.starts)
 				took, bytes := median(3, func() (time.Duration, float64) {
 					begin := time.Now()
-					data, err := c.ask(ask{method: http.MethodGet, path: path, plain: true})
+					data, err := api.Ask(agenttest.Get("%s", path))
 					check(b, err)
 					return time.Since(begin), float64(len(data))
 				})

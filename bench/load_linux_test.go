@@ -36,44 +36,55 @@ func span() time.Duration {
 // mix are the requests of the load, in the order of i: out of 20, eight lists
 // of attempts and four of sessions, four looks at a running attempt, one at the
 // projects, one at a session, and two starts.
-func (l *busy) mix(i int) ask {
+func (l *busy) mix(i int) agenttest.Request {
+	r := l.one(i)
+	r.Gzip = true
+	return r
+}
+
+func (l *busy) one(i int) agenttest.Request {
 	project := i % l.past.projects
 	live := i%running + 1
 	switch i % 20 {
 	case 0, 5, 10:
-		return get("/api/attempts")
+		return agenttest.Get("/api/attempts")
 	case 1, 11:
-		return get("/api/attempts?include_retried=true&last_id=%d", firstPast+l.past.attempts/2)
+		return agenttest.Get("/api/attempts?include_retried=true&last_id=%d", firstPast+l.past.attempts/2)
 	case 2, 7, 12:
-		return get("/api/attempts?project=p%d&workflow=w%d", project, i%5)
+		return agenttest.Get("/api/attempts?project=p%d&workflow=w%d", project, i%5)
 	case 3, 13:
-		return get("/api/sessions")
+		return agenttest.Get("/api/sessions")
 	case 4, 14:
-		return get("/api/projects/%d/sessions?workflow=w%d", project+1, i%5)
+		return agenttest.Get("/api/projects/%d/sessions?workflow=w%d", project+1, i%5)
 	case 6, 16:
-		return get("/api/attempts/%d", live)
+		return agenttest.Get("/api/attempts/%d", live)
 	case 8, 18:
-		return get("/api/attempts/%d/tasks", live)
+		return agenttest.Get("/api/attempts/%d/tasks", live)
 	case 15:
-		return get("/api/projects")
+		return agenttest.Get("/api/projects")
 	case 17:
-		return get("/api/sessions/%d/attempts?page_size=20", retried)
+		return agenttest.Get("/api/sessions/%d/attempts?page_size=20", retried)
 	}
 	return l.begin()
 }
 
 // begin asks for a new session of a workflow that is soon over.
-func (l *busy) begin() ask {
-	session := start(firstPast + 1_000_000 + int(l.begun.Add(1)))
-	return ask{method: http.MethodPut, path: "/api/attempts", body: fmt.Sprintf(`{"workflowId":"%d","sessionTime":%q,"params":{}}`, l.quick, session)}
+func (l *busy) begin() agenttest.Request {
+	return startOf(l.quick, firstPast+1_000_000+int(l.begun.Add(1)))
+}
+
+func startOf(workflow string, session int) agenttest.Request {
+	return agenttest.Send(http.MethodPut, "/api/attempts", map[string]any{
+		"workflowId": workflow, "sessionTime": start(session), "params": struct{}{},
+	})
 }
 
 // busy is an agent with a history and running attempts.
 type busy struct {
 	*site
 	past  past
-	call  *caller
-	quick int // the workflow that requests start
+	api   *agenttest.API
+	quick string // the workflow that requests start
 	begun atomic.Int64
 }
 
@@ -83,17 +94,16 @@ func newLoaded(b *testing.B) *busy {
 	files := manyProjects(l.past.projects, "+a: {echo>: a}\n")
 	files["busy/busy.dig"] = loop(100, false, "sh>: 'sleep 1'")
 	l.site = newSiteOf(b, func(s *site) { l.past.write(b, s.data) }, files, "--tasks-max", "64")
-	l.call = newCaller(b, l.address)
+	l.api = agenttest.NewAPI(b, l.address)
 	for _, w := range l.workflows() {
 		switch {
 		case w.Name == "busy":
 			for i := range running {
-				_, err := l.call.ask(ask{method: http.MethodPut, path: "/api/attempts", body: fmt.Sprintf(`{"workflowId":%q,"sessionTime":%q,"params":{}}`, w.ID, start(i))})
+				_, err := l.api.Ask(startOf(w.ID, i))
 				check(b, err)
 			}
 		case w.Project.Name == "p0" && w.Name == "w0":
-			_, err := fmt.Sscan(w.ID, &l.quick)
-			check(b, err)
+			l.quick = w.ID
 		}
 	}
 	return l
@@ -106,10 +116,8 @@ type workflow struct {
 
 func (l *busy) workflows() []workflow {
 	l.b.Helper()
-	data, err := l.call.ask(ask{method: http.MethodGet, path: "/api/workflows?count=10000", plain: true})
-	check(l.b, err)
 	var list struct{ Workflows []workflow }
-	check(l.b, json.Unmarshal(data, &list))
+	check(l.b, l.api.Into(&list, agenttest.Get("/api/workflows?count=10000")))
 	return list.Workflows
 }
 
@@ -119,18 +127,18 @@ func (l *busy) workflows() []workflow {
 // process, on the same processors.
 func BenchmarkLoad(b *testing.B) {
 	l := newLoaded(b)
-	bare := newCaller(b, l.bare())
+	bare := agenttest.NewAPI(b, l.bare())
 	stream := agenttest.Load{Rate: rate, Span: span()}
 	used := processor(b, l.process.PID())
 	m := stream.Run(func(i int) error {
-		_, err := l.call.ask(l.mix(i))
+		_, err := l.api.Ask(l.mix(i))
 		return err
 	})
 	used = processor(b, l.process.PID()) - used
 	b.ReportMetric(ms(used)/float64(len(m.Took)), "cpu-ms/request")
 	tell(b, "", m)
 	m = stream.Run(func(i int) error {
-		_, err := bare.ask(l.mix(i))
+		_, err := bare.Ask(l.mix(i))
 		return err
 	})
 	tell(b, "bare-", m)
@@ -161,11 +169,11 @@ func (l *busy) bare() string {
 	answers := map[string][]byte{}
 	for i := range 20 * l.past.projects {
 		r := l.mix(i)
-		key := r.method + " " + r.path
+		key := r.Method + " " + r.Path
 		if _, ok := answers[key]; ok {
 			continue
 		}
-		data, err := l.call.ask(r)
+		data, err := l.api.Ask(r)
 		check(l.b, err)
 		answers[key] = data
 	}
@@ -227,7 +235,7 @@ func BenchmarkReaders(b *testing.B) {
 	files := manyProjects(p.projects, "+a: {echo>: a}\n")
 	files["probe/probe.dig"] = loop(300, false, fmt.Sprintf("sh>: 'date +%%s%%N >> %s'", marks))
 	s := newSiteOf(b, func(s *site) { p.write(b, s.data) }, files)
-	c := newCaller(b, s.address)
+	api := agenttest.NewAPI(b, s.address)
 	for _, load := range []struct {
 		name    string
 		clients int
@@ -236,7 +244,7 @@ func BenchmarkReaders(b *testing.B) {
 		b.Run(load.name, func(b *testing.B) {
 			check(b, os.WriteFile(marks, nil, 0o600))
 			stop := make(chan struct{})
-			done := c.readers(load.clients, load.pause, stop)
+			done := readers(api, load.clients, load.pause, stop)
 			s.starts++
 			if _, err := agenttest.Run(b, s.bin, "start", "-e", s.address, "probe", "probe", "--session", strings.Replace(start(s.starts)[:19], "T", " ", 1)); err != nil {
 				b.Fatalf("start: %v\n%s", err, s.process.Log())
@@ -256,7 +264,7 @@ func BenchmarkReaders(b *testing.B) {
 
 // readers starts clients that read lists until stop is closed; what it returns
 // waits for them and tells how many reads there were in a second.
-func (c *caller) readers(clients int, pause time.Duration, stop <-chan struct{}) func() (float64, error) {
+func readers(api *agenttest.API, clients int, pause time.Duration, stop <-chan struct{}) func() (float64, error) {
 	var reads atomic.Int64
 	begin := time.Now()
 	errs := make(chan error, clients)
@@ -270,7 +278,9 @@ func (c *caller) readers(clients int, pause time.Duration, stop <-chan struct{})
 				case <-time.After(after):
 				}
 				path := []string{"/api/attempts", "/api/sessions", "/api/projects/3/sessions", "/api/attempts?project=p4&include_retried=true"}[i%4]
-				if _, err := c.ask(get("%s", path)); err != nil {
+				r := agenttest.Get("%s", path)
+				r.Gzip = true
+				if _, err := api.Ask(r); err != nil {
 					errs <- err
 					return
 				}

@@ -25,7 +25,11 @@ type Event struct {
 		ID       uint64
 		Workflow string
 	} `json:"facts"`
-	Alert struct{ Kind string } `json:"alert"`
+	Sessions []struct{ ID uint64 } `json:"sessions"` // of a backfill
+	Alert    struct {
+		Kind    string
+		Attempt uint64
+	} `json:"alert"`
 
 	Text string `json:"-"`
 }
@@ -91,13 +95,20 @@ type Leases struct {
 	Workflows map[uint64]string
 	// Alerts are the kinds of the alerts, in order.
 	Alerts []string
+	// Killed are the attempts that were killed.
+	Killed map[uint64]bool
+	// Failures counts by attempt how often its failure was told.
+	Failures map[uint64]int
 }
 
 // Audit reads the events in order. It is an error if a task that has no retries
 // is leased while it is leased, or after a result of it was accepted, or if a
 // result is accepted that no lease stands behind.
 func Audit(events []Event) (*Leases, error) {
-	l := &Leases{Count: map[uint64]int{}, Accepted: map[uint64]int{}, Settled: map[uint64]bool{}, Workflows: map[uint64]string{}}
+	l := &Leases{
+		Count: map[uint64]int{}, Accepted: map[uint64]int{}, Settled: map[uint64]bool{},
+		Workflows: map[uint64]string{}, Killed: map[uint64]bool{}, Failures: map[uint64]int{},
+	}
 	running := map[uint64]bool{}
 	var errs []error
 	bad := func(e *Event, why string) { errs = append(errs, fmt.Errorf("task %d: %s: %s", e.Task, why, e.Text)) }
@@ -105,8 +116,11 @@ func Audit(events []Event) (*Leases, error) {
 		e := &events[i]
 		switch e.Kind {
 		case "started":
-			l.Started++
-			l.Workflows[e.Facts.ID] = e.Facts.Workflow
+			l.start(e, 1, bad)
+		case "backfilled":
+			l.start(e, len(e.Sessions), bad)
+		case "killed":
+			l.Killed[e.Attempt] = true
 		case "settled":
 			if _, twice := l.Settled[e.Attempt]; twice {
 				bad(e, "an attempt settled twice")
@@ -114,11 +128,25 @@ func Audit(events []Event) (*Leases, error) {
 			l.Settled[e.Attempt] = e.Success
 		case "alert":
 			l.Alerts = append(l.Alerts, e.Alert.Kind)
+			if e.Alert.Kind == "attempt_failed" {
+				l.Failures[e.Alert.Attempt]++
+			}
 		case "moved":
 			l.move(e, running, bad)
 		}
 	}
 	return l, errors.Join(errs...)
+}
+
+// start notes attempts, whose ids follow each other.
+func (l *Leases) start(e *Event, attempts int, bad func(*Event, string)) {
+	l.Started += attempts
+	for i := range uint64(attempts) {
+		if _, twice := l.Workflows[e.Facts.ID+i]; twice {
+			bad(e, "an attempt started twice")
+		}
+		l.Workflows[e.Facts.ID+i] = e.Facts.Workflow
+	}
 }
 
 func (l *Leases) move(e *Event, running map[uint64]bool, bad func(*Event, string)) {
