@@ -186,6 +186,9 @@ func New(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Secrets == nil {
+		o.Secrets = func(uint64) operator.Secrets { return nil }
+	}
 	if o.State == nil {
 		o.State, o.Follower = flow.New(o.Config), flow.New(o.Config)
 	}

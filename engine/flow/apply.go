@@ -15,7 +15,7 @@ import (
 func (s *State) Apply(e Event) {
 	switch e := e.(type) {
 	case *AttemptStarted:
-		s.add(e)
+		s.add(e, 0)
 	case *Backfilled:
 		s.applyBackfilled(e)
 	case *AttemptBegun:
@@ -47,8 +47,9 @@ func (s *State) Apply(e Event) {
 	}
 }
 
-// add adds an attempt, and its session if that is new.
-func (s *State) add(e *AttemptStarted) {
+// add adds an attempt, which may have to wait for another one, and its session
+// if that is new.
+func (s *State) add(e *AttemptStarted, after uint64) {
 	key := sessionKey{workflowKey{e.Session.Project, e.Session.Workflow}, e.Session.Time.Unix()}
 	x := s.bySession[key]
 	if x == nil {
@@ -58,7 +59,7 @@ func (s *State) add(e *AttemptStarted) {
 	}
 	a := &Attempt{
 		AttemptFacts: e.Attempt, Session: x, CreatedAt: e.At.time(),
-		Waiting: true, After: e.After, tree: e.Tree,
+		Waiting: true, After: after, tree: e.Tree,
 	}
 	x.attempts = append(x.attempts, a)
 	s.attempts[a.ID] = a

@@ -100,6 +100,6 @@ func (s *State) applyBackfilled(e *Backfilled) {
 		if i > 0 {
 			after = facts.ID - 1
 		}
-		s.add(&AttemptStarted{At: e.At, Session: b.Session, Attempt: facts, Tree: e.Tree, After: after})
+		s.add(&AttemptStarted{At: e.At, Session: b.Session, Attempt: facts, Tree: e.Tree}, after)
 	}
 }

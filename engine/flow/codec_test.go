@@ -35,6 +35,15 @@ func everyEvent(t testing.TB, objects *memObjects) []Event {
 			},
 		},
 		&AttemptStarted{At: 5, Base: 1, Tree: large, Session: SessionFacts{ID: 1, Time: at}, Attempt: AttemptFacts{ID: 1}},
+		&AttemptStarted{At: 5, Tree: large, Session: SessionFacts{ID: 1, Time: at}, Attempt: AttemptFacts{ID: 1}},
+		&Backfilled{
+			At: 5, Tree: small, Attempt: AttemptFacts{ID: 3, RetryName: "again", Project: 2, Workflow: "w", Commit: commit},
+			Sessions: []BackfilledSession{
+				{Session: SessionFacts{ID: 1, UUID: "u", Project: 2, Workflow: "w", Time: at}, Index: 2, Params: Value{Map: object}},
+				{Session: SessionFacts{ID: 5, UUID: "v", Project: 2, Workflow: "w", Time: at.Add(time.Hour)}, Index: 1},
+			},
+		},
+		&AttemptBegun{At: 1, Attempt: 2, Base: 3},
 		&TaskMoved{
 			At: 1, Attempt: 2, Task: 3, By: Succeeded, To: Planned, Due: 4, State: Value{Map: object}, Retries: 5,
 			Result:   &Result{Export: Value{Map: object}, Store: Value{Map: object}, Reset: []string{"a.b"}},
@@ -48,12 +57,12 @@ func everyEvent(t testing.TB, objects *memObjects) []Event {
 		&AttemptKilled{At: 1, Attempt: 2},
 		&AttemptSettled{At: 1, Attempt: 2, Success: true},
 		&AttemptArchived{Attempt: 2},
-		&Deployed{At: 1, Manifest: objects.manifests["m1"], Projects: 2, Workflows: 3, Schedules: 4},
-		&ScheduleMoved{At: 1, Schedule: 2, Last: 3000, Next: TickFacts{at, at.Add(time.Hour)}, Backlog: []TickFacts{{at, at}}, Disabled: &yes},
+		&Deployed{At: 1, Manifest: objects.manifests["m1"], Projects: 2, Workflows: 3, Schedules: 4, Revisions: 5},
+		&ScheduleMoved{At: 1, Schedule: 2, Last: 3000, Next: TickFacts{at, at.Add(time.Hour)}, Backlog: []TickFacts{{at, at}}, Disabled: &yes, Tries: 2},
 		&ScheduleMoved{At: 1, Schedule: 2, Backlog: []TickFacts{}},
 		&AlertRaised{ID: 1, At: 2, Alert: Alert{
 			Kind: AlertFailed, Incident: "i", Repo: "r", ProjectID: 1, Project: "p", Workflow: "w", Session: at,
-			Timezone: "UTC", Attempt: 3, Task: "+w+a", Message: "boom", Revision: "c1", Commit: commit, Since: at, SinceRev: "c0",
+			Timezone: "UTC", SessionID: 4, SessionUUID: "u", Attempt: 3, Definition: 5, Task: "+w+a", Message: "boom", Revision: "c1", Commit: commit, Since: at, SinceRev: "c0",
 			Failures: 2, Duration: time.Minute, Next: at, Details: []string{"d"}, Recoverable: true,
 		}},
 		&AlertDelayed{ID: 1, Due: 2, Why: "down"},
@@ -117,7 +126,7 @@ func TestEventsRoundTrip(t *testing.T) {
 			t.Errorf("encoded again: %s, want %s (%v)", again, line, err)
 		}
 	}
-	if got, want := len(kinds), 12; got != want {
+	if got, want := len(kinds), 14; got != want {
 		t.Errorf("%d kinds of events are covered, want %d", got, want)
 	}
 }
@@ -171,6 +180,10 @@ func TestDecodeEventRefuses(t *testing.T) {
 		{"unknown parameters", `{"e":"started","session":{},"facts":{"Params":{"ref":"gone"}},"tree":{"tree":{"v":1,"maps":[],"nodes":[{"n":"+w","p":-1}]}}}`, "no map gone"},
 		{"an unknown manifest", `{"e":"deployed","manifest":"gone","ids":[1,2,3]}`, "no manifest gone"},
 		{"too few ids", `{"e":"deployed","manifest":"m1","ids":[1]}`, "four first ids"},
+		{"a backfill without sessions", `{"e":"backfilled","facts":{},"tree":{"ref":"t"}}`, "without its attempt, tree or sessions"},
+		{"a backfill of an unknown tree", `{"e":"backfilled","facts":{},"tree":{"ref":"gone"},"sessions":[{"id":1}]}`, "no tree gone"},
+		{"a backfill with unknown parameters", `{"e":"backfilled","facts":{},"tree":{"tree":{"v":1,"maps":[],"nodes":[{"n":"+w","p":-1}]}},"sessions":[{"id":1,"params":{"ref":"gone"}}]}`, "no map gone"},
+		{"a backfill of an unknown resume", `{"e":"backfilled","facts":{"Resume":{"ref":"gone"}},"tree":{"tree":{"v":1,"maps":[],"nodes":[{"n":"+w","p":-1}]}},"sessions":[{"id":1}]}`, "no map gone"},
 		{"no alert", `{"e":"alert","id":1}`, "without an alert"},
 		{"an unknown state object", `{"e":"moved","by":"opened","to":"ready","state":{"ref":"gone"}}`, "no map gone"},
 		{"an unknown result", `{"e":"moved","by":"opened","to":"ready","result":{"export":{"ref":"gone"}}}`, "no map gone"},

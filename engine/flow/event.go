@@ -44,9 +44,6 @@ type (
 		Attempt AttemptFacts
 		Tree    *Tree
 		Base    uint64
-		// After is the attempt that has to be over first; it is never set in the
-		// journal, where [Backfilled] implies it.
-		After uint64
 	}
 
 	// Backfilled adds attempts that wait, the first for room and each other one

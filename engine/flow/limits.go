@@ -51,7 +51,7 @@ func (s *State) Configure(config Config) {
 	}
 	if before.idle() && !config.idle() {
 		for id := range s.schedule {
-			s.timers.add(s.seenAt, timerSchedule, id, 0)
+			s.timers.add(1, timerSchedule, id, 0) // long past, whatever the clock says
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 // command runs one command of a scenario.
 func (s *script) command(line string, body []string) error {
 	list := splitWords(line)
-	args := parseWords(list[1:], "fail", "noalert", "last", "parallel")
+	args := parseWords(list[1:], "fail", "noalert", "last", "parallel", "dry")
 	outlines, err := parseOutline(body)
 	if err != nil {
 		s.t.Fatalf("%s: %v", line, err)
@@ -49,6 +49,11 @@ var commands = map[string]func(*call) error{
 	"answer":      (*call).answer,
 	"disable":     (*call).disable,
 	"enable":      (*call).enable,
+	"skip":        (*call).skip,
+	"backfill":    (*call).backfill,
+	"delete":      (*call).delete,
+	"revisions":   (*call).revisions,
+	"attempts":    (*call).attempts,
 	"report":      (*call).report,
 	"sent":        (*call).sent,
 	"undelivered": (*call).undelivered,
@@ -126,6 +131,11 @@ func (c *call) config() error {
 	if c.args.has("ttl") {
 		s.config.TaskTTL = c.duration(c.args.named["ttl"])
 	}
+	if c.args.has("attempt_ttl") {
+		s.config.AttemptTTL = c.duration(c.args.named["attempt_ttl"])
+	}
+	s.config.LiveAttempts, s.config.MaxAttempts = c.number("live", 0), c.number("max", 0)
+	s.config.NoSchedules, s.config.NoTasks = c.args.named["schedules"] == "no", c.args.named["handout"] == "no"
 	s.config.Draining = c.args.named["draining"] == "yes"
 	s.live.Configure(s.config)
 	return nil

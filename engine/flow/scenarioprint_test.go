@@ -47,7 +47,23 @@ func (s *script) printEvent(e Event) {
 		if a.CaughtUp {
 			more += ", caught up"
 		}
+		if e.Base == 0 {
+			more += ", waits"
+		}
+		if a.Revision != s.live.revisionOf(a.Project) {
+			more += ", of " + a.Revision
+		}
 		s.printf("attempt %d (no. %d) of %s/%s, session %s%s", a.ID, a.Index, a.ProjectName, a.Workflow, s.clock(e.Session.Time), more)
+	case *Backfilled:
+		s.replica.Apply(e)
+		for i := range e.Sessions {
+			a := s.replica.Attempt(e.Attempt.ID + uint64(i))
+			s.printf("attempt %d (no. %d) of %s/%s, session %s named %s, waits%s", a.ID, a.Index, a.ProjectName, a.Workflow,
+				s.clock(a.Session.Time), a.RetryName, s.after(a))
+		}
+	case *AttemptBegun:
+		s.replica.Apply(e)
+		s.printf("attempt %d begins", e.Attempt)
 	case *SLAMissed:
 		s.replica.Apply(e)
 		s.printf("attempt %d is late%s", e.Attempt, s.blocks(e.Attempt, e.Blocks))
@@ -73,10 +89,30 @@ func (s *script) printEvent(e Event) {
 	}
 }
 
+// after tells which attempt one waits for.
+func (s *script) after(a *Attempt) string {
+	if a.After == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" for %d", a.After)
+}
+
+// revisionOf is the live revision of a project.
+func (s *State) revisionOf(project uint64) string {
+	if p := s.projects[project]; p != nil {
+		return p.Revision
+	}
+	return ""
+}
+
 func (s *script) printOther(e Event) {
 	s.replica.Apply(e)
 	switch e := e.(type) {
 	case *Deployed:
+		if e.Manifest.Commit.ID == "" {
+			s.printf("%s is empty", e.Manifest.Repo)
+			return
+		}
 		s.printf("deployed %s of %s", e.Manifest.Commit.ID, e.Manifest.Repo)
 	case *ScheduleMoved:
 		s.printScheduleMoved(e)
@@ -100,6 +136,9 @@ func (s *script) printScheduleMoved(e *ScheduleMoved) {
 	}
 	if e.Backlog != nil {
 		text += fmt.Sprintf(", %d missed ticks to run", len(e.Backlog))
+	}
+	if e.Tries > 0 {
+		text += fmt.Sprintf(", put off %d times", e.Tries)
 	}
 	if e.Disabled != nil {
 		text += map[bool]string{true: ", disabled", false: ", enabled"}[*e.Disabled]

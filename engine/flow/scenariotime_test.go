@@ -12,7 +12,7 @@ import (
 // unless the line says `hash`.
 
 // deploy makes a commit live. The body lists workflows of project p, or
-// `project`, `keep` and `reject` lines.
+// `project`, `keep` and `reject` lines. `push=NAME` pushes that project instead.
 func (c *call) deploy() error {
 	s := c.s
 	s.deploys++
@@ -23,11 +23,19 @@ func (c *call) deploy() error {
 	if c.args.has("repo") {
 		m.Repo = c.args.named["repo"]
 	}
+	single := "p"
+	if c.args.has("push") {
+		single = c.args.named["push"]
+		m.Repo = PushedSource(single)
+	}
+	if c.args.has("from") {
+		m.From = c.time(c.args.named["from"])
+	}
 	var bare []*outline
 	for _, o := range c.body {
 		switch o.name {
 		case "project":
-			m.Projects = append(m.Projects, c.project(m, o.args.text(), o.kids))
+			m.Projects = append(m.Projects, c.project(m, o.args.plain[0], o.kids))
 		case "keep":
 			m.Kept = append(m.Kept, o.args.plain...)
 		case "reject":
@@ -39,14 +47,17 @@ func (c *call) deploy() error {
 		}
 	}
 	if bare != nil {
-		m.Projects = append(m.Projects, c.project(m, "p", bare))
+		m.Projects = append(m.Projects, c.project(m, single, bare))
 	}
 	s.objects.manifests[m.Ref] = m
 	return s.step(&Deploy{Manifest: m})
 }
 
 func (c *call) project(m *Manifest, name string, workflows []*outline) ManifestProject {
-	p := ManifestProject{Name: name, Revision: m.Commit.ID, Commit: m.Commit, Tree: "t", Checkout: "t"}
+	p := ManifestProject{Name: name, Revision: m.Commit.ID, Commit: m.Commit, Tree: "t", Checkout: "t", Keep: c.number("keep", 0)}
+	if c.args.has("push") {
+		p.Archive = &Archive{Object: "archive-" + p.Revision, MD5: "md5", Size: 7}
+	}
 	for _, o := range workflows {
 		t, err := o.tree()
 		must(c, t, err)
@@ -75,15 +86,18 @@ func (c *call) schedule(key string, args words) *ManifestSchedule {
 	m.SkipOvertime = args.named["skip_on_overtime"] == "true"
 	m.CatchUp = map[string]CatchUp{"": CatchUpAll, "all": CatchUpAll, "last": CatchUpLast, "none": CatchUpNone}[args.named["catchup"]]
 	s.every[key], s.every[key+" delay"] = every, delay
-	m.First = s.firstTick(key)
+	m.First = s.firstTick(key, s.now)
+	if c.args.has("from") {
+		m.First = s.firstTick(key, c.time(c.args.named["from"]))
+	}
 	return m
 }
 
-// firstTick is the first tick that is due now or later.
-func (s *script) firstTick(key string) TickFacts {
+// firstTick is the first tick that is due at a time or later.
+func (s *script) firstTick(key string, from time.Time) TickFacts {
 	every, delay := s.every[key], s.every[key+" delay"]
-	session := s.now.Add(-delay).Truncate(every)
-	for session.Add(delay).Before(s.now) {
+	session := from.Add(-delay).Truncate(every)
+	for session.Add(delay).Before(from) {
 		session = session.Add(every)
 	}
 	return TickFacts{session, session.Add(delay)}
@@ -170,6 +184,7 @@ func (c *call) start() error {
 		project, workflow = "p", c.first()
 	}
 	in := &Start{Project: project, Workflow: workflow, UUID: "u", Session: s.start, RetryName: c.args.named["name"]}
+	in.Definition = uint64(c.number("definition", 0))
 	if c.args.has("session") {
 		in.Session = c.time(c.args.named["session"])
 	}
@@ -187,28 +202,13 @@ func (c *call) start() error {
 	return s.step(in)
 }
 
-// scheduled returns the schedule of project p that the command names.
-func (c *call) scheduled() *Schedule {
-	sched := c.s.live.ProjectNamed("p").Schedule(c.first())
-	if sched == nil {
-		c.s.t.Fatalf("%s: no such schedule", c.line)
-	}
-	return sched
-}
-
-func (c *call) disable() error {
-	return c.s.step(&SetSchedule{Schedule: c.scheduled().ID, Disabled: true})
-}
-
-func (c *call) enable() error {
-	sched := c.scheduled()
-	return c.s.step(&SetSchedule{Schedule: sched.ID, Next: c.s.firstTick(scheduleKey(sched))})
-}
-
 func (c *call) schedules() error {
 	s := c.s
 	for _, x := range s.live.Schedules() {
 		text := fmt.Sprintf("%d %s: next %s, last %s", x.ID, scheduleKey(x), s.tick(x.Next), s.clock(x.Last))
+		if x.Tries > 0 {
+			text += fmt.Sprintf(", put off %d times", x.Tries)
+		}
 		if len(x.Backlog) > 0 {
 			text += fmt.Sprintf(", %d missed ticks to run", len(x.Backlog))
 		}
@@ -228,6 +228,9 @@ func (c *call) projects() error {
 			names[i] = fmt.Sprintf("%s (%d)", w.Name, w.ID)
 		}
 		s.printf("%d %s at %s from %s: %s", p.ID, p.Name, p.Revision, p.Repo, strings.Join(names, ", "))
+	}
+	for _, p := range s.live.graves {
+		s.printf("%d %s deleted at %s", p.ID, p.Name, s.clock(p.DeletedAt))
 	}
 	for _, r := range s.live.Repos() {
 		for i := range r.Rejected {

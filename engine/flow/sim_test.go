@@ -62,7 +62,11 @@ func simulate(t *testing.T, seed uint64) {
 		w.act()
 	}
 	w.closing = true
+	w.live.Configure(w.config)
 	w.must(&Deploy{Manifest: w.manifest(nil)})
+	if p := w.live.ProjectNamed("q"); p != nil {
+		w.withdraw(p)
+	}
 	for i := 0; len(w.live.attempts) > 0 || len(w.owed) > 0; i++ {
 		if i > 20000 {
 			t.Fatalf("seed %d has not settled:\n%s", seed, encode(t, w.live))
@@ -104,7 +108,10 @@ type world struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	config := Config{Slots: rng.IntN(6), TasksPerAttempt: 300, CatchUpLimit: 3}
+	config := Config{
+		Slots: rng.IntN(6), TasksPerAttempt: 300, CatchUpLimit: 3, LiveAttempts: 1 + rng.IntN(9),
+		MaxAttempts: rng.IntN(2) * (5 + rng.IntN(9)), AttemptTTL: time.Duration(rng.IntN(2)*(20+rng.IntN(60))) * time.Second,
+	}
 	return &world{
 		t: t, rng: rng, now: time.Date(2031, 4, 5, 0, 0, 0, 0, time.UTC),
 		live: New(config), replica: New(config), objects: newMemObjects(), config: config,
@@ -165,7 +172,12 @@ func (w *world) step(in Input) error {
 func (w *world) observe(e Event) {
 	w.t.Helper()
 	switch e := e.(type) {
+	case *AttemptBegun:
+		w.checkRoom()
 	case *AttemptStarted:
+		if e.Base != 0 {
+			w.checkRoom()
+		}
 		if e.Attempt.Scheduled == 0 {
 			return
 		}
@@ -203,6 +215,7 @@ func (w *world) check() {
 	if got := encode(w.t, decoded); !bytes.Equal(got, want) {
 		w.t.Fatalf("the decoded state differs:\n%s\nlive:\n%s", got, want)
 	}
+	w.checkCounts(decoded)
 	caughtUp, running := map[uint64]int{}, 0
 	for _, a := range w.live.Attempts() {
 		if a.CaughtUp && !a.Done {
@@ -341,12 +354,12 @@ func (w *world) checkWake(wake time.Time) {
 				late(t.due.time(), t.FullName())
 			}
 		}
-		if !a.Done && !a.SLAMissed && !a.Killed {
+		if !a.Done && !a.SLAMissed && !a.Killed && !a.Waiting {
 			late(a.SLA.At.Truncate(time.Millisecond), "a deadline")
 		}
 	}
 	for _, x := range w.live.Schedules() {
-		if x.asked == nil && x.Disabled.IsZero() {
+		if x.asked == nil && x.Disabled.IsZero() && !w.live.config.idle() {
 			late(x.Next.Run, "a tick")
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // what ends it happens.
 func (w *world) act() {
 	dice := w.rng.IntN(100)
-	if w.closing && dice < 12 && dice > 3 {
+	if w.closing && dice < 17 && dice > 3 {
 		dice = 99
 	}
 	switch dice {
@@ -32,6 +32,14 @@ func (w *world) act() {
 		w.start()
 	case 9, 10, 11:
 		w.pass()
+	case 12:
+		w.push()
+	case 13:
+		w.backfill()
+	case 14:
+		w.skip()
+	case 15, 16:
+		w.configure()
 	default:
 		w.answer()
 	}
@@ -64,7 +72,13 @@ func (w *world) manifest(names []string) *Manifest {
 	n := len(w.objects.manifests) + 1
 	m := &Manifest{Ref: fmt.Sprintf("manifest-%d", n), Repo: "r", Commit: Commit{ID: fmt.Sprintf("c%d", n), Author: "ann"}}
 	if names != nil {
-		p := ManifestProject{Name: "p", Tree: "t", Checkout: "t", Revision: m.Commit.ID, Commit: m.Commit}
+		p := ManifestProject{Name: "p", Tree: "t", Checkout: "t", Revision: m.Commit.ID, Commit: m.Commit, Keep: w.rng.IntN(4)}
+		if w.rng.IntN(4) == 0 {
+			p.Revision = fmt.Sprint("c", 1+w.rng.IntN(n))
+		}
+		if w.rng.IntN(3) == 0 {
+			m.From = w.now.Add(-5 * time.Second)
+		}
 		for _, name := range names {
 			f := ManifestWorkflow{Name: name, Timezone: "UTC", Ref: "def"}
 			if w.rng.IntN(2) == 0 {
@@ -87,6 +101,9 @@ func (w *world) schedule() *ManifestSchedule {
 		First: w.tickAfter(w.now.Truncate(time.Second)),
 	}
 	if w.rng.IntN(3) == 0 {
+		x.First = w.tickAfter(w.now.Truncate(time.Second).Add(-5 * time.Second))
+	}
+	if w.rng.IntN(3) == 0 {
 		x.SkipDelay = 3 * time.Second
 	}
 	return x
@@ -102,13 +119,6 @@ func (w *world) deploy() {
 	w.must(&Deploy{Manifest: w.manifest([]string{"v", "w", "x"}[:1+w.rng.IntN(3)])})
 }
 
-func (w *world) toggle() {
-	for _, x := range w.live.Schedules() {
-		w.must(&SetSchedule{Schedule: x.ID, Disabled: w.rng.IntN(2) == 0, Next: w.tickAfter(w.now.Truncate(time.Second))})
-		return
-	}
-}
-
 func (w *world) start() {
 	if len(w.live.attempts) > 5 {
 		return
@@ -118,6 +128,10 @@ func (w *world) start() {
 		Session: w.now.Truncate(time.Second), SLA: w.sla(), RetryName: []string{"", "again"}[w.rng.IntN(2)],
 	}
 	in.Past = w.past(in.Workflow, in.Session)
+	if p := w.live.ProjectNamed("p"); p != nil && w.rng.IntN(3) == 0 {
+		r := p.Revisions()[w.rng.IntN(len(p.Revisions()))]
+		in.Definition = r.Workflows[0].ID
+	}
 	if w.failed != nil && w.rng.IntN(2) == 0 {
 		w.takeOver(in)
 	}
@@ -189,7 +203,7 @@ func (w *world) archive(id uint64) {
 	a := w.live.Attempt(id)
 	// With options that are evaluated anew, groups order their children in another
 	// way the second time: what is taken over stands in no order then.
-	if a := w.live.Attempt(id); a != nil && !a.Succeeded && !dynamic(a.blocks[0].Tree) && a.blocks[0].Tree.Root().Name == "+"+a.Workflow {
+	if a := w.live.Attempt(id); a != nil && !a.Succeeded && a.root() != nil && !dynamic(a.blocks[0].Tree) && a.blocks[0].Tree.Root().Name == "+"+a.Workflow {
 		w.failed, w.failedTree = a.Record(), a.blocks[0].Tree
 	}
 	if err := w.step(&Archived{Attempt: id}); err != nil {
@@ -238,7 +252,7 @@ func (w *world) tick(e *TickDue) {
 		in.Next = TickFacts{}
 	}
 	if x := w.live.Schedule(e.Schedule); x != nil {
-		in.Past = w.past(x.Workflow, e.Session)
+		in.Past = w.history[sessionKey{workflowKey{x.Project.ID, x.Workflow}, e.Session.Unix()}]
 	}
 	_ = w.step(in)
 }

@@ -49,9 +49,31 @@ start v
 
 undelivered 1 retry=1h down
 
-clock +3h
+deploy push=q commit=r1 keep=2
++x every=1h
+  +a
+
+deploy push=q commit=r2 keep=2
++x every=1h
+  +b
+
+deploy push=gone commit=r1
++x
+  +a
+
+delete gone
+
+skip w to=05:00
+
+backfill w from=01:00 count=3 name=again
+
+config slots=2 max=1
+
+clock +5h
 
 crash
+
+answer
 
 answer
 `)
@@ -71,7 +93,8 @@ func TestStateRoundTrips(t *testing.T) {
 	if !bytes.Equal(got.Bytes(), want) {
 		t.Errorf("got %s, want %s", got.Bytes(), want)
 	}
-	for _, part := range []string{`"repo"`, `"project"`, `"schedule"`, `"session"`, `"attempt"`, `"block"`, `"alert"`, `"Backlog"`, `"k":"sla"`} {
+	for _, part := range []string{`"repo"`, `"project"`, `"schedule"`, `"session"`, `"attempt"`, `"block"`, `"alert"`, `"Backlog"`, `"k":"sla"`,
+		`"Older"`, `"Archive"`, `"DeletedAt"`, `"After"`, `"Tries"`, `"Tree":{`} {
 		if !bytes.Contains(want, []byte(part)) {
 			t.Errorf("the state has no %s", part)
 		}
@@ -114,6 +137,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"an attempt without facts", head + session1 + `{"attempt":{"Session":1}}`, "without its session"},
 		{"an attempt with unknown parameters", head + session1 + `{"attempt":{"Session":1,"Facts":{"ID":1,"Params":{"ref":"gone"}}}}`, "no map gone"},
 		{"an attempt without tasks", attemptRow, "has no tasks"},
+		{"an attempt that waits with an unknown tree", head + session1 + `{"attempt":{"Session":1,"Facts":{"ID":1},"Tree":{"ref":"gone"}}}`, "no tree gone"},
+		{"tasks of an attempt that waits", head + session1 + strings.Replace(attempt1, `"CreatedAt"`, strings.Replace(workflow, "tree", "Tree", 1)+`,"CreatedAt"`, 1) + static, "without its attempt"},
 		{"a block without its attempt", head + static, "without its attempt"},
 		{"another kind of block", attemptRow + `{"block":{"k":"lego","base":1}}`, `block "lego"`},
 		{"an unknown tree", attemptRow + `{"block":{"k":"static","base":1,"tree":{"ref":"gone"}}}`, "no tree gone"},
