@@ -12,9 +12,9 @@ const (
 	maxHeaders = 32 << 10
 )
 
-// guard lets through what may be asked. All needs the credentials that are
-// asked for but the health checks, the version, OPTIONS, TRACE and webhooks,
-// which have credentials of their own. A browser may change nothing on behalf
+// guard lets through what may be asked. All below /api/ needs the credentials
+// that are asked for but the version, OPTIONS and TRACE; webhooks have
+// credentials of their own. A browser may change nothing on behalf
 // of another site.
 func (s *server) guard(next func(http.ResponseWriter, *http.Request, Identity)) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
@@ -46,7 +46,7 @@ func (s *server) guard(next func(http.ResponseWriter, *http.Request, Identity)) 
 func (s *server) setHeaders(h http.Header, path string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	if path != "/api" && !strings.HasPrefix(path, "/api/") {
+	if !inAPI(path) {
 		return
 	}
 	for name, values := range s.Headers {
@@ -99,13 +99,16 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	s.fail(w, r, statusf(http.StatusUnauthorized, "%s", message))
 }
 
+// inAPI tells whether a path is one of the interface; elsewhere there are the
+// health checks and nothing else.
+func inAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }
+
 // open tells whether a request needs no credentials.
 func open(r *http.Request) bool {
-	if r.Method == http.MethodOptions || r.Method == http.MethodTrace {
+	switch {
+	case !inAPI(r.URL.Path), r.Method == http.MethodOptions, r.Method == http.MethodTrace:
 		return true
-	}
-	switch strings.TrimSuffix(r.URL.EscapedPath(), "/") {
-	case "/livez", "/readyz", "/api/version":
+	case strings.TrimSuffix(r.URL.Path, "/") == "/api/version":
 		return r.Method == http.MethodGet || r.Method == http.MethodHead
 	}
 	return false

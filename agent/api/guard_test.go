@@ -123,7 +123,7 @@ func record(h http.Handler, in *http.Request) *httptest.ResponseRecorder {
 
 // paths are those of all routes, and some that are none.
 func paths(admin bool) []string {
-	list := []string{"/", "/api", "/api/nothing", "/api/version/", "/%61pi/version", "/livez/x"}
+	list := []string{"/", "/api", "/api/nothing", "/api/version/", "/%61pi/version", "/%61pi/projects", "/api%2Fprojects", "/API/projects", "//api/projects", "/livez/x"}
 	for _, r := range (&server{admin: admin, Options: Options{Swagger: true}}).routes() {
 		list = append(list, strings.NewReplacer("{id}", "1", "{name}", "x", "{key}", "x").Replace(r.path))
 	}
@@ -139,12 +139,12 @@ func TestToken(t *testing.T) {
 	o := options(fmt.Errorf("attempt 1: %w", ErrNotFound), io.Discard, "s3cret")
 	h := NewAdmin(o)
 	open := map[string]bool{
-		"GET /livez": true, "HEAD /livez": true, "GET /readyz": true, "HEAD /readyz": true,
-		"GET /api/version": true, "HEAD /api/version": true,
+		"GET /api/version": true, "HEAD /api/version": true, "GET /%61pi/version": true, "HEAD /%61pi/version": true,
 	}
 	for _, path := range paths(true) {
 		for _, method := range allMethods {
-			free := open[method+" "+strings.TrimSuffix(path, "/")] || method == "OPTIONS" || method == "TRACE"
+			outside := path == "/" || strings.HasPrefix(path, "/livez") || path == "/readyz" || strings.HasPrefix(path, "/API") || strings.HasPrefix(path, "//")
+			free := outside || open[method+" "+strings.TrimSuffix(path, "/")] || method == "OPTIONS" || method == "TRACE"
 			for _, given := range []string{"", "Bearer wrong", "Bearer", "Basic s3cret", "s3cret", "Bearer s3cret2", "Bearer s3cre"} {
 				answer := ask(h, method, path, "Authorization", given)
 				if got := answer.Code != http.StatusUnauthorized; got != free {
