@@ -296,6 +296,50 @@ func TestUsageOfClientCommands(t *testing.T) {
 		{"start", "p", "w", "--session", "2031-04-05T00:00:00"},
 		{"start", "p", "w", "--session", "2031-02-30"},
 		{"start", "p", "w", "--session", "now", "-p", "novalue"},
+		{"start", "p", "w", "x", "--session", "now"},
+		{"attempt"},
+		{"attempt", "x"},
+		{"attempt", "1", "2"},
+		{"attempts", "-s", "0"},
+		{"sessions", "1", "w", "x"},
+		{"sessions", "p", ""},
+		{"sessions", "-s", "-1"},
+		{"session", "0"},
+		{"projects", "a", "b"},
+		{"projects", "--count", "0"},
+		{"projects", "--last-id", "x"},
+		{"workflows", "a", "b", "c"},
+		{"workflows", "--order", "random"},
+		{"workflows", "--count", "none"},
+		{"push"},
+		{"push", "p", "q"},
+		{"push", "p", "--schedule-from", "2031-04-05"},
+		{"upload", "file"},
+		{"upload"},
+		{"download"},
+		{"download", "p", "q"},
+		{"delete"},
+		{"delete", "p", "q"},
+		{"backfill", "5"},
+		{"backfill", "-f", "2031-04-05"},
+		{"backfill", "p", "-f", "2031-04-05"},
+		{"backfill", "5", "-f", "now"},
+		{"backfill", "5", "-f", "2031-04-05", "--count", "-1"},
+		{"backfill", "5", "-f", "2031-04-05", "--name", ""},
+		{"reschedule", "5"},
+		{"reschedule", "-s", "1"},
+		{"reschedule", "p", "-s", "1"},
+		{"reschedule", "5", "-s", "0"},
+		{"reschedule", "5", "-s", "1", "-t", "now"},
+		{"reschedule", "5", "-t", "soon"},
+		{"reschedule", "5", "-t", "now", "-a", "later"},
+		{"disable"},
+		{"enable"},
+		{"disable", "p", "w", "x"},
+		{"enable", "0"},
+		{"version", "x"},
+		{"projects", "-l", "loud"},
+		{"projects", "-X", "novalue"},
 		{"status", "-e", "user:pass@host"},
 		{"status", "-e", "ftp://host"},
 	} {
@@ -303,6 +347,45 @@ func TestUsageOfClientCommands(t *testing.T) {
 		if got.status != 2 || got.stdout != "" || !strings.Contains(got.stderr, "Usage:") || !strings.Contains(got.stderr, "\nerror: ") {
 			t.Errorf("gitdag %q: got %+v, want usage and an error, exit 2", args, got)
 		}
+	}
+}
+
+// An agent can want newer clients. Where only advice is given, a person is
+// stopped and a script is not.
+func TestVersionCheck(t *testing.T) {
+	const list = "GET /api/schedules"
+	const question = "GET /api/version/check?client=0.10.5.1"
+	for _, c := range []struct {
+		answer string
+		args   []string
+		want   outcome
+		asked  []string
+	}{
+		{`{"serverVersion":"9","upgradeRecommended":false,"apiCompatible":true}`, nil, outcome{0, "[]\n", ""}, []string{question, list}},
+		{
+			`{"serverVersion":"9","upgradeRecommended":true,"apiCompatible":true}`, nil,
+			outcome{0, "[]\n", "warning: the agent, version 9, advises against clients like Digdag 0.10.5.1, as which gitdag asks it\n"},
+			[]string{question, list},
+		},
+		{
+			`{"serverVersion":"9","upgradeRecommended":true,"apiCompatible":true}`,
+			[]string{"-X", "io.digdag.cli.versionCheckMode=interactive"},
+			outcome{1, "", "error: the agent, version 9, advises against clients like Digdag 0.10.5.1, as which gitdag asks it\n" +
+				"hint: --disable-version-check goes on nevertheless\n"},
+			[]string{question},
+		},
+		{
+			`{"serverVersion":"9","upgradeRecommended":true,"apiCompatible":false}`, []string{"-X", "io.digdag.cli.versionCheckMode=batch"},
+			outcome{1, "", "error: the agent, version 9, does not speak with clients like Digdag 0.10.5.1, as which gitdag asks it\n" +
+				"hint: --disable-version-check goes on nevertheless\n"},
+			[]string{question},
+		},
+		{`500 {}`, []string{"--disable-version-check"}, outcome{0, "[]\n", ""}, []string{list}},
+		{`404 {}`, nil, outcome{0, "[]\n", ""}, []string{question, list}},
+	} {
+		a := newFakeAgent(t, "GET /api/version/check", c.answer, list, `{"schedules":[]}`)
+		a.want(a.gitdag(append([]string{"schedules", "--json"}, c.args...)...), c.want)
+		a.expect(c.asked...)
 	}
 }
 

@@ -77,6 +77,46 @@ func TestLogFollows(t *testing.T) {
 	}
 }
 
+// Lines below INFO are left out, with those that follow them, unless all are
+// wanted.
+func TestLogLevels(t *testing.T) {
+	const text = "2031-04-05 09:30:00.123 +0900 [DEBUG] (main): d\n  more of it\n2031-04-05 09:30:00 +0900 [INFO] (main): i\n  more\n" +
+		"[trace] t\n[WARN] w\n[ERROR] e\nplain [DEBUG]\n[note] n\n"
+	a := newFakeAgent(t, "GET /api/logs/9/files", files(logFile("+w+a", 0, len(text))), logPath("+w+a", 0), text)
+	const shown = "2031-04-05 09:30:00 +0900 [INFO] (main): i\n  more\n[WARN] w\n[ERROR] e\nplain [DEBUG]\n[note] n\n"
+	a.want(a.gitdag("log", "9"), outcome{0, shown, ""})
+	a.want(a.gitdag("log", "9", "-v"), outcome{0, text, ""})
+	if got := a.gitdag("logs", "9", "--json"); strings.Count(got.stdout, "\n") != strings.Count(shown, "\n") {
+		t.Errorf("as JSON: got %s, want the same lines", got.stdout)
+	}
+	if got := a.gitdag("logs", "9", "--json", "--verbose"); strings.Count(got.stdout, "\n") != strings.Count(text, "\n") {
+		t.Errorf("all as JSON: got %s, want all lines", got.stdout)
+	}
+}
+
+// The logs of one task stay together, in the order in which tasks began.
+func TestLogsOfATask(t *testing.T) {
+	a := newFakeAgent(t, "GET /api/logs/9/files", files(logFile("+w+a", 0, 1), logFile("+w+a", 5, 1), logFile("+w+b", 1, 1)),
+		logPath("+w+a", 0), "1", logPath("+w+a", 5), "2", logPath("+w+b", 1), "3")
+	a.want(a.gitdag("log", "9"), outcome{0, "1\n2\n3\n", ""})
+}
+
+// Following some tasks ends with them, whatever else runs.
+func TestLogFollowsATask(t *testing.T) {
+	task := func(name, state string) string { return fmt.Sprintf(`{"fullName":%q,"state":%q}`, name, state) }
+	tasks := func(list ...string) string { return `{"tasks":[` + strings.Join(list, ",") + `]}` }
+	a := newFakeAgent(t, "GET /api/attempts/9", stillRunning,
+		"GET /api/attempts/9/tasks", tasks(task("+w", "planned")),
+		"GET /api/attempts/9/tasks", tasks(task("+w", "planned"), task("+w+a", "running"), task("+w+ab", "success")),
+		"GET /api/attempts/9/tasks", tasks(task("+w", "planned"), task("+w+a", "error"), task("+w+ab", "success"), task("+w+b", "running")),
+		"GET /api/logs/9/files", files(), "GET /api/logs/9/files", files(), "GET /api/logs/9/files", files(),
+		"GET /api/logs/9/files", files(logFile("+w+a", 0, 2)), logPath("+w+a", 0), "x\n")
+	a.want(a.gitdag("log", "9", "+w+a", "-f"), outcome{0, "x\n", ""})
+	if got := len(a.requests()); got != 3*3+2 {
+		t.Errorf("got %d questions, want three rounds and a last look: %q", got, a.requests())
+	}
+}
+
 // A line that never ends is printed before it takes all memory.
 func TestLogOfAnEndlessLine(t *testing.T) {
 	long := strings.Repeat("x", 3*maxRest)

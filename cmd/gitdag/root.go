@@ -122,7 +122,6 @@ func (c *cli) rootCommand() *cobra.Command {
 	root.SetIn(c.stdin)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.CompletionOptions.HiddenDefaultCmd = true
 	new(commonOptions).add(root.Flags()) // Digdag takes them without a command too
 	root.AddCommand(c.commands()...)
 	for _, cmd := range root.Commands() {
