@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,19 +74,28 @@ func newAuthenticator(c *Auth, user BasicUser, log *slog.Logger) (api.Authentica
 
 // Authenticate tells who asks.
 func (a *authenticator) Authenticate(r *http.Request) (api.Identity, error) {
-	if r.Header.Get("Authorization") == "" {
+	given := r.Header.Get("Authorization")
+	if given == "" {
 		return api.Identity{}, a.refusal("Missing Authorization header")
 	}
-	if scheme, borne, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		if a.token != nil && same(strings.TrimSpace(borne), a.token.current()) {
+	scheme, credentials, _ := strings.Cut(given, " ")
+	credentials = strings.TrimSpace(credentials)
+	if strings.EqualFold(scheme, "Bearer") {
+		if a.token != nil && same(credentials, a.token.current()) {
 			return api.Identity{Admin: true}, nil
 		}
 		return api.Identity{}, a.refusal("unauthorized")
 	}
-	name, password, ok := r.BasicAuth()
-	if !ok {
+	pair, err := base64.StdEncoding.DecodeString(credentials)
+	name, password, ok := strings.Cut(string(pair), ":")
+	if err != nil || !ok || !strings.EqualFold(scheme, "Basic") {
 		return api.Identity{}, a.refusal("unauthorized")
 	}
+	return a.basic(r.Context(), name, password)
+}
+
+// basic tells who has a name and a password.
+func (a *authenticator) basic(ctx context.Context, name, password string) (api.Identity, error) {
 	if a.user.Name != "" {
 		known, right := same(name, a.user.Name), same(password, a.user.Password)
 		if known && right {
@@ -93,7 +103,7 @@ func (a *authenticator) Authenticate(r *http.Request) (api.Identity, error) {
 		}
 	}
 	if a.users != nil {
-		right, err := a.check(r.Context(), name, password)
+		right, err := a.check(ctx, name, password)
 		if err != nil {
 			return api.Identity{}, err
 		}

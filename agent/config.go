@@ -247,14 +247,17 @@ func ParseBytes(text string) (Bytes, error) {
 	return Bytes(n * factor), nil
 }
 
+// DefaultData is the data directory where none is named.
+func DefaultData() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/gitdag"
+	}
+	return ".gitdag"
+}
+
 // complete fills in the defaults and checks the whole.
 func (c *Config) complete() error {
-	if c.Data == "" {
-		c.Data = ".gitdag"
-		if os.Geteuid() == 0 {
-			c.Data = "/var/lib/gitdag"
-		}
-	}
+	c.Data = cmp.Or(c.Data, DefaultData())
 	abs, err := filepath.Abs(c.Data)
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)

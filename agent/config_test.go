@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,7 +71,8 @@ func TestConfigResolvesFiles(t *testing.T) {
 	text := `
 repos:
 - {url: x, auth: {token_file: a, password_file: /abs/b, ssh_key_file: sub/c, known_hosts_file: d}, webhook: {secret_files: [e, /abs/f]}}
-auth: {token_file: g}
+auth: {token_file: g, basic_file: i}
+secrets: {key_file: j, dir: k}
 alerts: {slack: {webhook_url_file: h}}
 `
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -84,10 +86,12 @@ alerts: {slack: {webhook_url_file: h}}
 	got := []string{
 		r.Auth.TokenFile, r.Auth.PasswordFile, r.Auth.SSHKeyFile, r.Auth.KnownHostsFile,
 		r.Webhook.SecretFiles[0], r.Webhook.SecretFiles[1], c.Auth.TokenFile, c.Alerts.Slack.WebhookURLFile,
+		c.Auth.BasicFile, c.Secrets.KeyFile, c.Secrets.Dir,
 	}
 	want := []string{
 		filepath.Join(dir, "a"), "/abs/b", filepath.Join(dir, "sub", "c"), filepath.Join(dir, "d"),
 		filepath.Join(dir, "e"), "/abs/f", filepath.Join(dir, "g"), filepath.Join(dir, "h"),
+		filepath.Join(dir, "i"), filepath.Join(dir, "j"), filepath.Join(dir, "k"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
@@ -99,22 +103,24 @@ alerts: {slack: {webhook_url_file: h}}
 
 func TestListenAddresses(t *testing.T) {
 	for _, c := range []struct {
-		listen, token      string
+		listen             string
+		auth               Auth
 		insecure, accepted bool
 	}{
-		{"127.0.0.1:1", "", false, true},
-		{"[::1]:1", "", false, true},
-		{"localhost:1", "", false, true},
-		{"0.0.0.0:1", "", false, false},
-		{":1", "", false, false},
-		{"192.0.2.1:1", "", false, false},
-		{"example.com:1", "", false, false},
-		{"0.0.0.0:1", "file", false, true},
-		{"0.0.0.0:1", "", true, true},
-		{"nonsense", "file", true, false},
+		{"127.0.0.1:1", Auth{}, false, true},
+		{"[::1]:1", Auth{}, false, true},
+		{"localhost:1", Auth{}, false, true},
+		{"0.0.0.0:1", Auth{}, false, false},
+		{":1", Auth{}, false, false},
+		{"192.0.2.1:1", Auth{}, false, false},
+		{"example.com:1", Auth{}, false, false},
+		{"0.0.0.0:1", Auth{TokenFile: "file"}, false, true},
+		{"0.0.0.0:1", Auth{BasicFile: "file"}, false, true},
+		{"0.0.0.0:1", Auth{}, true, true},
+		{"nonsense", Auth{TokenFile: "file"}, true, false},
 	} {
-		config := Config{Listen: c.listen, Insecure: c.insecure, Auth: Auth{TokenFile: c.token}, Repos: []Repo{{URL: "/x"}}}
-		err := config.complete()
+		config := Config{Listen: c.listen, Insecure: c.insecure, Auth: c.auth, Repos: []Repo{{URL: "/x"}}}
+		_, err := New(Options{Config: config, Log: slog.New(slog.DiscardHandler)})
 		if (err == nil) != c.accepted {
 			t.Errorf("%+v: got %v", c, err)
 		}

@@ -88,6 +88,7 @@ func failOnce(r *rig) (id uint64, session time.Time, out, gate string) {
 // use.
 func TestRetryOfAFormerRevision(t *testing.T) {
 	r := newRig(t)
+	r.config.Retention.Revisions = 1 // the project itself keeps the live one alone
 	r.config.Retention.Attempts.Age = Duration(24 * time.Hour)
 	id, session, out, gate := failOnce(r)
 	for range 2 { // what is young outlives the first sweep
@@ -128,6 +129,7 @@ func TestRetryOfAFormerRevision(t *testing.T) {
 // swept, and it cannot be started.
 func TestFormerRevisionExpires(t *testing.T) {
 	r := newRig(t)
+	r.config.Retention.Revisions = 1 // the project itself keeps the live one alone
 	r.config.Retention.Attempts.Age = Duration(24 * time.Hour)
 	id, session, _, _ := failOnce(r)
 	old := r.attempt(id)

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gitdag/agent"
+	"gitdag/agent/api"
+	"gitdag/engine/params"
+	"gitdag/engine/schedule"
+	"gitdag/engine/secret"
+)
+
+// serverAgent returns what the agent of a server is made of, and what there is
+// to say about the configuration. Without a data directory it is one that keeps
+// nothing.
+func (c *cli) serverAgent(o *serverOptions) (*agent.Options, []remark, error) {
+	config, err := c.loadConfig(&o.commonOptions)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !o.memory && o.data == "" && o.config == "" && c.getenv("GITDAG_CONFIG") == "" {
+		return nil, nil, usagef("--memory, --database DIR or --config FILE is needed")
+	}
+	if err := o.override(config); err != nil {
+		return nil, nil, err
+	}
+	r := newEntries(config)
+	options := &agent.Options{Version: c.version}
+	if err := o.flags.overlay(&options.Config, o.inherited); err != nil {
+		return nil, nil, err
+	}
+	options.Config.AllowPush = true
+	if err := readServer(r, options); err != nil {
+		return nil, nil, err
+	}
+	if options.Alerts, err = c.notificationSender(config); err != nil {
+		return nil, nil, err
+	}
+	if options.Alerts != nil && options.Config.Alerts != (agent.Alerts{}) {
+		return nil, nil, usagef("notification.type and a Slack channel cannot both be given")
+	}
+	if options.Params, err = o.serverParams(r, config); err != nil {
+		return nil, nil, err
+	}
+	if options.Self, err = os.Executable(); err != nil {
+		return nil, nil, fmt.Errorf("find this program's own file: %w", err)
+	}
+	return options, r.remarks(), nil
+}
+
+// serverParams merges the parameters that all workflows see.
+func (o *serverOptions) serverParams(r *entries, config properties) (*params.Map, error) {
+	given, err := o.loadParams(config)
+	if err != nil {
+		return nil, err
+	}
+	text := r.text("digdag.defaultParams", "")
+	if text == "" {
+		return given, nil
+	}
+	v, err := params.Parse([]byte(text))
+	if err != nil {
+		return nil, r.wrong("digdag.defaultParams", err.Error())
+	}
+	low, ok := params.AsTemplate(v).(*params.Map)
+	if !ok {
+		return nil, r.wrong("digdag.defaultParams", "must be a JSON object")
+	}
+	return params.Merge(low, given), nil
+}
+
+// readServer reads all entries but those of notifications and parameters.
+func readServer(r *entries, o *agent.Options) error {
+	readAddresses(r, o)
+	readHTTP(r, &o.Server)
+	readLimits(r, o)
+	for _, read := range []func(*entries, *agent.Options) error{readUser, readStorage, readSecretKey, readTwins} {
+		if err := read(r, o); err != nil {
+			return err
+		}
+	}
+	return r.err
+}
+
+func readAddresses(r *entries, o *agent.Options) {
+	bind := r.text("server.bind", "127.0.0.1")
+	o.Config.Listen = net.JoinHostPort(bind, strconv.Itoa(r.port("server.port", 65432)))
+	adminBind := r.text("server.admin.bind", bind)
+	if r.has("server.admin.port") {
+		o.Server.AdminListen = net.JoinHostPort(adminBind, strconv.Itoa(r.port("server.admin.port", 0)))
+	}
+	o.Server.RuntimeInfo = r.text("server.runtime-info.path", "")
+}
+
+func readHTTP(r *entries, s *agent.Server) {
+	s.AccessLog.Dir = r.text("server.access-log.path", "")
+	switch pattern := r.text("server.access-log.pattern", "json"); pattern {
+	case "json", "common", "combined":
+		s.AccessLog.Format = pattern
+	default:
+		r.remark("server.access-log.pattern", "it is none of json, common, combined: json is written")
+	}
+	s.Timeouts = agent.Timeouts{
+		Idle:   r.seconds("server.http.no-request-timeout", 60),
+		Header: r.seconds("server.http.request-parse-timeout", 30),
+		IO:     r.seconds("server.http.io-idle-timeout", 300),
+	}
+	s.Headers = http.Header{}
+	for name, value := range r.below("server.http.headers.") {
+		s.Headers.Set(name, value)
+	}
+	s.Swagger = r.flag("server.enable-swagger", false)
+	s.VersionFloor = api.VersionFloor{
+		Recommend: r.text("server.client-version-check.upgrade-recommended-if-older", ""),
+		Require:   r.text("server.client-version-check.api-incompatible-if-older", ""),
+	}
+	s.PageLimit = api.PageLimit{
+		Sessions: r.number("api.max_sessions_page_size", 0), Attempts: r.number("api.max_attempts_page_size", 0),
+	}
+	s.ArchiveLimit = int64(r.number("api.max_archive_total_size_limit", 0))
+}
+
+func readLimits(r *entries, o *agent.Options) {
+	o.Config.Tasks.Max = r.number("agent.max-task-threads", 0)
+	o.Config.Limits.AttemptTTL = agent.Duration(r.duration("executor.attempt_ttl"))
+	o.Config.Limits.TaskTTL = agent.Duration(r.duration("executor.task_ttl"))
+	o.Config.Limits.TasksPerAttempt = r.positive("executor.task_max_run", r.positive("io.digdag.limits.maxWorkflowTasks", 0))
+	o.Server.MaxAttempts = r.positive("executor.attempt_max_run", r.positive("io.digdag.limits.maxAttempts", 0))
+	executor := r.flag("server.executor.enabled", true)
+	o.Server.NoTasks = !executor || !r.flag("agent.enabled", true)
+	o.Server.NoSchedules = !executor || !r.flag("schedule.enabled", true) // Q16
+}
+
+// readUser reads the one user of Digdag's authenticator. What would leave the
+// server open against the intention is an error.
+func readUser(r *entries, o *agent.Options) error {
+	if kind := r.text("server.authenticator.type", "basic"); kind != "basic" {
+		return r.wrong("server.authenticator.type", fmt.Sprintf("must be basic, not %q", kind))
+	}
+	const now, before = "server.authenticator.basic.", "basicauth."
+	u := agent.BasicUser{
+		Name: r.text(now+"username", r.text(before+"username", "")),
+		// Spaces count.
+		Password: cmp.Or(r.raw(now+"password"), r.raw(before+"password")),
+		Admin:    r.flag(now+"admin", r.flag(before+"admin", false)),
+	}
+	if (u.Name == "") != (u.Password == "") {
+		return usagef("%susername and %spassword can only be given together", now, now)
+	}
+	o.Server.User = u
+	return nil
+}
+
+// readStorage reads where things are kept.
+func readStorage(r *entries, o *agent.Options) error {
+	dir := r.text("database.path", "")
+	switch kind := r.text("database.type", ""); {
+	case kind == "memory" && dir != "":
+		return usagef("database.type=memory and database.path=%s cannot both be given", dir)
+	case kind == "h2" && dir == "":
+		return usagef("database.type=h2 needs database.path")
+	case dir != "":
+		o.Config.Data = dir
+	case kind != "" && kind != "memory":
+		o.Config.Data = agent.DefaultData()
+		r.remark("database.type", fmt.Sprintf("there is no database: everything is kept in the directory %s, which --database chooses", o.Config.Data))
+	}
+	if kind := r.text("archive.type", "db"); kind != "db" {
+		r.remark("archive.type", "archives are kept with everything else")
+	}
+	switch kind := r.text("log-server.type", ""); kind {
+	case "", "local":
+		if dir := r.text("log-server.local.path", ""); dir != "" && kind == "local" {
+			abs, err := filepath.Abs(dir)
+			if err != nil {
+				return fmt.Errorf("find the directory of task logs: %w", err)
+			}
+			o.Server.Logs = abs
+		}
+	default:
+		r.remark("log-server.type", "logs are kept with everything else")
+	}
+	return nil
+}
+
+func readSecretKey(r *entries, o *agent.Options) error {
+	const key = "digdag.secret-encryption-key"
+	text := r.text(key, "")
+	if text == "" {
+		return nil
+	}
+	k, err := secret.ParseKey([]byte(text))
+	if err != nil {
+		return r.wrong(key, err.Error())
+	}
+	o.Server.SecretKey = k
+	return nil
+}
+
+// twins are two names of one setting.
+var twins = [][2]string{
+	{"executor.task_max_run", "io.digdag.limits.maxWorkflowTasks"},
+	{"executor.attempt_max_run", "io.digdag.limits.maxAttempts"},
+	{"server.authenticator.basic.username", "basicauth.username"},
+	{"server.authenticator.basic.password", "basicauth.password"},
+	{"server.authenticator.basic.admin", "basicauth.admin"},
+}
+
+// readTwins refuses settings that contradict themselves.
+func readTwins(r *entries, _ *agent.Options) error {
+	for _, t := range twins {
+		if r.has(t[0]) && r.has(t[1]) && r.values[t[0]] != r.values[t[1]] {
+			return usagef("%s and %s are one setting and have two values", t[0], t[1])
+		}
+	}
+	return nil
+}
+
+// entries reads a configuration and knows in the end what was of no use.
+type entries struct {
+	settings
+	used map[string]bool
+	said []remark
+}
+
+// remark is what there is to say about an entry.
+type remark struct{ key, text string }
+
+func newEntries(config properties) *entries {
+	return &entries{settings: settings{values: config}, used: map[string]bool{}}
+}
+
+func (r *entries) remark(key, text string) { r.said = append(r.said, remark{key, text}) }
+
+func (r *entries) has(key string) bool { return r.text(key, "") != "" }
+
+func (r *entries) raw(key string) string {
+	r.used[key] = true
+	return r.values[key]
+}
+
+func (r *entries) text(key, missing string) string {
+	r.used[key] = true
+	return r.settings.text(key, missing)
+}
+
+func (r *entries) flag(key string, missing bool) bool {
+	r.used[key] = true
+	return r.settings.flag(key, missing)
+}
+
+func (r *entries) number(key string, missing int) int {
+	r.used[key] = true
+	return r.settings.number(key, missing)
+}
+
+// positive reads a limit.
+func (r *entries) positive(key string, missing int) int {
+	n := r.number(key, missing)
+	if n == 0 && r.has(key) {
+		r.note(key, "must be a positive number, not 0")
+	}
+	return n
+}
+
+func (r *entries) port(key string, missing int) int {
+	n := r.number(key, missing)
+	if n > 65535 {
+		r.note(key, fmt.Sprintf("must be between 0 and 65535, not %d", n))
+	}
+	return n
+}
+
+func (r *entries) seconds(key string, missing int) time.Duration {
+	return time.Duration(r.number(key, missing)) * time.Second
+}
+
+// duration reads a length of time such as 7d or 12h 30m; 0 if there is none.
+func (r *entries) duration(key string) time.Duration {
+	text := r.text(key, "")
+	if text == "" {
+		return 0
+	}
+	d, err := schedule.ParseDuration(text)
+	if err != nil || d <= 0 {
+		r.note(key, fmt.Sprintf("must be a duration such as 7d or 12h 30m, not %q", text))
+	}
+	return d
+}
+
+// below returns the entries whose key begins with a prefix, without it.
+func (r *entries) below(prefix string) map[string]string {
+	found := properties(r.values).below(prefix)
+	for name := range found {
+		r.used[prefix+name] = true
+	}
+	return found
+}
+
+// elsewhere are the beginnings of keys that other code or other commands read.
+var elsewhere = []string{"notification.", "params.", "client.", "secrets.", "io.digdag.cli."}
+
+// useless says of keys, by their beginning, why they have no effect. The first
+// that fits counts.
+var useless = []remark{
+	{"database.", "there is no database: everything is kept in the data directory"},
+	{"archive.", "archives are kept in the data directory"},
+	{"log-server.", "logs are kept on this machine, whole"},
+	{"server.environment.", "tasks inherit what --tasks-env names, and there are no plug-ins"},
+	{"server.http.", "nothing of that kind is to be set"},
+	{"server.jmx.", "there is no JVM"},
+	{"metrics.", "there is no JVM"},
+	{"eval.", "there is no JVM"},
+	{"system-plugin.", "there are no JVM plug-ins"},
+	{"plugin.", "there are no JVM plug-ins"},
+	{"server.authenticator-class", "there are no JVM plug-ins"},
+	{"agent.command_executor.", "a task runs in a container if it has docker:, else on this machine"},
+	{"agent.", "one process does everything"},
+	{"executor.", "one process does everything"},
+	{"scheduler.", "one process does everything"},
+	{"queue", "one process does everything"},
+	{"tmpdir", "temporary files lie in the data directory"},
+}
+
+// remarks are all there is to say once everything was read.
+func (r *entries) remarks() []remark {
+	list := slices.Clone(r.said)
+	for _, key := range slices.Sorted(maps.Keys(r.values)) {
+		begins := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
+		if r.used[key] || slices.ContainsFunc(elsewhere, begins) {
+			continue
+		}
+		why := "no such key is known"
+		if i := slices.IndexFunc(useless, func(u remark) bool { return begins(u.key) }); i >= 0 {
+			why = useless[i].text
+		}
+		list = append(list, remark{key, why})
+	}
+	return list
+}
