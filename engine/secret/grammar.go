@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
+// The lengths, in bytes, that a key and a value may have.
 const (
-	// MaxKey is how long a key may be, MaxValue a value, both in bytes.
 	MaxKey   = 255
 	MaxValue = 16 << 10
 )
