@@ -52,8 +52,9 @@ type brokenReader struct{ err error }
 func (f brokenReader) Read([]byte) (int, error) { return 0, f.err }
 
 func (n nothing) Backfill(context.Context, Backfill) (Backfilled, error) { return Backfilled{}, n.err }
-func (n nothing) Skip(context.Context, Skip) (flow.TickFacts, error)     { return flow.TickFacts{}, n.err }
-func (n nothing) SetSchedule(context.Context, SetSchedule) error         { return n.err }
+
+func (n nothing) Skip(context.Context, Skip) (flow.TickFacts, error) { return flow.TickFacts{}, n.err }
+func (n nothing) SetSchedule(context.Context, SetSchedule) error     { return n.err }
 func (n nothing) Push(_ context.Context, p Push) error {
 	if _, err := io.Copy(io.Discard, p.Archive); err != nil {
 		return err
