@@ -12,26 +12,18 @@ import (
 
 // waiting are the numbered rules of what gitdag does not have, by what they wait for.
 var waiting = map[string]string{
-	"backfill":                 "L51 Q8",
-	"skipping of sessions":     "L52",
-	"enabling and disabling":   "Q9 Q32",
-	"pushing projects":         "Q5 Q6 Q33",
-	"lists of revisions":       "Q11",
+	"pushing projects":         "Q6 Q33",
 	"gitdag server":            "Q16",
-	"secrets on the agent":     "Q17 Q18",
 	"agents on other machines": "Q20",
-	"limits of attempts":       "Q25 Q36",
 	"containers":               "O8 O9 O10",
 	"rb>":                      "O12",
 	"http>":                    "O13 O38",
-	"mail>":                    "O14 O33",
 	"td>":                      "O15 O16",
 	"pg>":                      "O18",
 	"redshift>":                "O19 O20",
 	"emr>":                     "O21",
 	"param_set>":               "O23",
 	"bq>":                      "O25",
-	"notifications of Digdag":  "O41",
 }
 
 // numbers are how far the lists of surprises go.

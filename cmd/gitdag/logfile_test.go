@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestLogFilesArePacked: a full log is packed and a new one begun, five are kept (language.md 9.1).
+// TestLogFilesArePacked: full log files are packed and new ones begun, five are kept (language.md 9.1).
 func TestLogFilesArePacked(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "gitdag.log")

@@ -36,7 +36,8 @@ func (c *cli) schedulerCommand() *cobra.Command {
 		Short:   "Runs the schedules of a local project until it is stopped",
 		Long: "Runs the schedules of a local project until it is stopped: an agent without a repository.\n" +
 			"The project is called default. Its directory is read every 5 seconds, and a change of its\n" +
-			"workflows takes effect at once; while it has errors, what ran before goes on.\n" +
+			"workflows takes effect at once; while it has errors, what ran before goes on. Parameters,\n" +
+			"those of -P files too, are read once, at the start.\n" +
 			"Tasks run in the project's own directory, with the environment of this command.",
 		Example: "  gitdag scheduler\n  gitdag scheduler --project etl -o /var/lib/etl",
 		Args:    arguments(cobra.NoArgs),

@@ -80,7 +80,7 @@ func TestHostileFiles(t *testing.T) {
 		{"duplicate keys", file("_export:\n" + fill("  a: 1\n")[:900<<10]), "too many errors", 3000, 300},
 		{"unknown keys", file(numbered("k%d: 1\n", 60_000)), "too many errors", 3000, 300},
 		{"open quote", file("+a: \"" + fill("x\n")[:200<<10]), "unexpected end of stream", 500, 64},
-		{"many errors to locate", file("a: [" + fill("b,\n")[:250<<10] + "]]"), "invalid YAML", 3000, 1500},
+		{"many errors to locate", file("a: [" + fill("b,\n")[:250<<10] + "]]"), "invalid YAML", 3000, 300},
 		{"cycle of aliases", file("_export: &a {b: &b {c: *a, d: *b}}\n"), "contains itself", 100, 8},
 		{"tabs", file(fill("\t\n")), "cannot start any token", 100, 16},
 		{"zeros", file(strings.Repeat("\x00", maxBytes)), "invalid YAML", 100, 16},

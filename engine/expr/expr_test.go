@@ -239,7 +239,7 @@ func TestECMAScript5(t *testing.T) {
 	}
 }
 
-// language.md §5.6, compat.md "Not supported": the Java string methods that work
+// Java (language.md §5.6): the string methods that work
 func TestJavaStrings(t *testing.T) {
 	e := newEvaluator(t)
 	for code, want := range map[string]string{

@@ -55,7 +55,7 @@ func TestRegularExpressions(t *testing.T) {
 	}
 }
 
-// TestRegularExpressionsThatNeverEnd: whatever the pattern, a task is failed within its time, and the evaluator lives on.
+// Regular expressions that never end: whatever the pattern, a task is failed within its time, and the evaluator lives on.
 func TestRegularExpressionsThatNeverEnd(t *testing.T) {
 	const limit = 400 * time.Millisecond
 	e := expr.New(expr.Options{TimeLimit: limit})
