@@ -127,11 +127,11 @@ func (p *projects) deploy(ctx context.Context, in *api.Push, up *upload) error {
 	if _, err := p.engine.PutObject(data); err != nil {
 		return fmt.Errorf("keep the archive: %w", err)
 	}
-	c := p.config()
+	c, commit := p.config(), flow.Commit{ID: in.Revision}
 	err = p.engine.Deploy(ctx, &engine.Deployment{
-		Repo: flow.PushedSource(in.Project), ScheduleFrom: in.ScheduleFrom, Strict: true,
+		Repo: flow.PushedSource(in.Project), Commit: commit, ScheduleFrom: in.ScheduleFrom, Strict: true,
 		Projects: []engine.Project{{
-			Name: in.Project, Path: ".", Tree: up.object, Checkout: up.object, Revision: in.Revision, Content: content,
+			Name: in.Project, Path: ".", Tree: up.object, Checkout: up.object, Revision: in.Revision, Commit: commit, Content: content,
 			CatchUp: flow.CatchUp(c.CatchUp), Keep: c.Retention.Revisions,
 			Archive: &flow.Archive{Object: up.object, MD5: up.md5, Size: up.size, UserInfo: in.UserInfo},
 		}},

@@ -44,6 +44,8 @@ type rig struct {
 	agent  *Agent
 	// directory replaces the repository.
 	directory *Directory
+	server    Server
+	params    *params.Map
 
 	version  string
 	sessions int64 // started by run
@@ -77,6 +79,7 @@ func (r *rig) tryStart() error {
 	}
 	a, err := New(Options{
 		Config: r.config, Self: self, Version: r.version, Alerts: r.told, Directory: r.directory,
+		Server: r.server, Params: r.params,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
