@@ -160,13 +160,12 @@ func writtenBy(t testing.TB, pid int) int64 {
 }
 
 // bareCopies returns how long it takes to make a folder with some small files
-// so many times: what workspaces cost at least.
-func bareCopies(b *testing.B, copies, files int) time.Duration {
+// so many times in a directory: what workspaces cost at least.
+func bareCopies(b *testing.B, dir string, copies, files int) time.Duration {
 	b.Helper()
-	dir := b.TempDir()
 	begin := time.Now()
 	for i := range copies {
-		to := filepath.Join(dir, strconv.Itoa(i))
+		to := filepath.Join(dir, "bare"+strconv.Itoa(i))
 		if err := os.Mkdir(to, 0o755); err != nil {
 			b.Fatal(err)
 		}
