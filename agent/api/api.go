@@ -314,6 +314,7 @@ type server struct {
 	started   time.Time
 	described func() *document
 	zones     sync.Map // of *time.Location by name
+	packers   packers
 }
 
 // New returns the handler of all routes but those of [NewAdmin].

@@ -24,7 +24,7 @@ func (s *server) guard(next func(http.ResponseWriter, *http.Request, Identity)) 
 			s.Webhooks.ServeHTTP(out, r)
 			return
 		}
-		w := &paced{ResponseWriter: out}
+		w := &paced{ResponseWriter: out, packers: &s.packers}
 		s.setHeaders(w.Header(), r.URL.Path)
 		if err := checkSize(r); err != nil {
 			s.fail(w, r, err)

@@ -34,6 +34,7 @@ func (r *request) expect(size, limit int64) (whole func()) {
 // around it sets the deadline anew for the next request.
 type paced struct {
 	http.ResponseWriter
+	packers *packers
 	begun   time.Time // of the first write
 	written int64
 }

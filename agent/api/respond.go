@@ -2,8 +2,6 @@ package api
 
 import (
 	"bufio"
-	"compress/flate"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,7 +166,9 @@ func writeGzip(w http.ResponseWriter, r *request, size int64, write func(io.Writ
 // answer is a body on its way, compressed if the client accepts that.
 type answer struct {
 	*bufio.Writer
-	packer io.WriteCloser
+	packer packer
+	// done takes the packer back.
+	done func()
 }
 
 // begin writes the head of an answer.
@@ -180,22 +180,17 @@ func begin(w http.ResponseWriter, r *http.Request, status int, kind string) *ans
 	if encoding != "" {
 		h.Set("Content-Encoding", encoding)
 	}
-	level := flate.DefaultCompression
-	if kind == gzipped {
-		level = flate.NoCompression
-	}
-	var packer io.WriteCloser
-	switch encoding { // the levels are always valid
-	case "gzip":
-		packer, _ = gzip.NewWriterLevel(w, level)
-	case "deflate":
-		packer, _ = flate.NewWriter(w, level) // raw, as Digdag does it
-	}
 	w.WriteHeader(status)
-	if packer == nil {
-		return &answer{bufio.NewWriter(w), nil}
+	pool := packersOf(w)
+	z := pool.take(encoding, w, kind == gzipped)
+	if z == nil {
+		return &answer{Writer: bufio.NewWriter(w)}
 	}
-	return &answer{bufio.NewWriter(packer), packer}
+	a := &answer{Writer: bufio.NewWriter(z), packer: z, done: func() {}}
+	if kind != gzipped {
+		a.done = func() { pool.put(encoding, z) }
+	}
+	return a
 }
 
 func (a *answer) encode(v any) error {
@@ -211,7 +206,9 @@ func (a *answer) end(err error) error {
 		err = a.Flush()
 	}
 	if err == nil && a.packer != nil {
-		err = a.packer.Close()
+		if err = a.packer.Close(); err == nil {
+			a.done()
+		}
 	}
 	return err
 }
