@@ -16,7 +16,6 @@ var waiting = map[string]string{
 	"gitdag server":            "Q16",
 	"agents on other machines": "Q20",
 	"containers":               "O8 O9 O10",
-	"rb>":                      "O12",
 	"http>":                    "O13 O38",
 	"td>":                      "O15 O16",
 	"pg>":                      "O18",

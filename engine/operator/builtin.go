@@ -22,6 +22,7 @@ func Builtin() map[string]Entry {
 		"mail":      Mail(MailServer{}),
 		"notify":    reading(Entry{Operator: operatorFunc(runNotify)}),
 		"py":        base(runPy),
+		"rb":        base(runRb),
 		"require":   base(runRequire),
 		"sh":        base(runSh),
 		"wait":      reading(pure(runWait), "blocking", "poll_interval"),

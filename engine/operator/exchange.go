@@ -32,6 +32,17 @@ type exchange struct {
 	workdir, path string
 }
 
+// calledScript returns the script that runs and its first argument, the method
+// to call. Without a command the parameter `script` takes the runner's place.
+func calledScript(config *params.Map, runner string) (text string, args []string, err error) {
+	if !config.Has("_command") {
+		text, err = params.Required(config, "script", params.String)
+		return text, nil, err
+	}
+	method, err := params.Required(config, "_command", params.String)
+	return runner, []string{method}, err
+}
+
 // newExchange makes the directory; runner is the name of the script's file.
 func newExchange(ctx context.Context, t *Task, runner string) (*exchange, error) {
 	scratch, err := t.Workspace.Scratch(ctx)

@@ -25,7 +25,7 @@ func runPy(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	runner, args, err := pythonScript(config)
+	runner, args, err := calledScript(config, pythonRunner)
 	if err != nil {
 		return nil, err
 	}
@@ -49,17 +49,6 @@ func runPy(ctx context.Context, t *Task) (*Result, error) {
 		return nil, pythonFailure(x, code)
 	}
 	return x.result()
-}
-
-// pythonScript returns the script that runs and its first argument, the method
-// to call. Without a command the parameter `script` takes the runner's place.
-func pythonScript(config *params.Map) (text string, args []string, err error) {
-	if !config.Has("_command") {
-		text, err = params.Required(config, "script", params.String)
-		return text, nil, err
-	}
-	method, err := params.Required(config, "_command", params.String)
-	return pythonRunner, []string{method}, err
 }
 
 // runPython runs a script with the given Python, or the one that there is: many
