@@ -95,7 +95,7 @@ func TestBuiltin(t *testing.T) {
 	want := map[string]traits{
 		"call": {true, true}, "echo": {false, true}, "fail": {false, true}, "for_each": {false, true},
 		"for_range": {false, true}, "if": {false, true}, "loop": {false, true}, "mail": {true, false}, "notify": {false, false},
-		"py": {true, false}, "require": {true, false}, "sh": {true, false}, "wait": {false, true},
+		"py": {true, false}, "rb": {true, false}, "require": {true, false}, "sh": {true, false}, "wait": {false, true},
 	}
 	types := registry.Types()
 	if len(types) != len(want) {
