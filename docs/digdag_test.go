@@ -17,12 +17,8 @@ var waiting = map[string]string{
 	"agents on other machines": "Q20",
 	"containers":               "O8 O9 O10",
 	"http>":                    "O13 O38",
-	"td>":                      "O15 O16",
 	"pg>":                      "O18",
-	"redshift>":                "O19 O20",
-	"emr>":                     "O21",
 	"param_set>":               "O23",
-	"bq>":                      "O25",
 }
 
 // numbers are how far the lists of surprises go.

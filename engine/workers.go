@@ -246,7 +246,7 @@ func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 		case typ == "":
 			return nil, nil
 		case !known:
-			return nil, operator.UnknownType(typ)
+			return nil, operator.Missing(task)
 		}
 		return entry.Operator.Run(ctx, task)
 	})

@@ -174,6 +174,9 @@ func operatorType(m *params.Map) (key, name string) {
 }
 
 func (u *unit) operatorHint(name string) string {
+	if Unsupported(name) {
+		return fmt.Sprintf("gitdag does not support %[1]s>: an executable operators/%[1]s in the project can do its work", name)
+	}
 	var known []string
 	for _, candidate := range operatorNames {
 		if u.opts.Operators(candidate) {
@@ -181,6 +184,13 @@ func (u *unit) operatorHint(name string) string {
 		}
 	}
 	return DidYouMean(name, known)
+}
+
+// Unsupported tells whether Digdag has the operator, or one of its family, for the service of one vendor, and gitdag will
+// not: Treasure Data, BigQuery, Redshift, EMR.
+func Unsupported(operator string) bool {
+	family, _, _ := strings.Cut(operator, "_")
+	return slices.Contains([]string{"bq", "emr", "redshift", "td"}, family)
 }
 
 // operatorNames are what Digdag's users know operators by; a hint names only those that exist here.

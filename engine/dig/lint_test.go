@@ -20,6 +20,7 @@ func TestWarnings(t *testing.T) {
 		{"unknown operator", "+a: {ehco>: x}\n", "w.dig:1:6: warning: task +w+a: unknown task type: ehco\n  hint: did you mean \"echo\"?"},
 		{"unknown type", "+a: {_type: teradata}\n", "w.dig:1:6: warning: task +w+a: unknown task type: teradata"},
 		{"type of a template", "+a: {_type: '${x}', sh>: 1}\n+b: {_type: 1}\n", ""},
+		{"type of a vendor (O15, O16, O19, O20, O21, O25)", "+a: {td_run>: 7}\n", "w.dig:1:6: warning: task +w+a: unknown task type: td_run\n  hint: gitdag does not support td_run>: an executable operators/td_run in the project can do its work"},
 		{"unknown in _error", "_error: {py>: x}\n", "w.dig:1:10: warning: task +w^error: unknown task type: py"},
 		{"retry of an operator", "+a: {sh>: x, _retry: often}\n", "w.dig:1:22: warning: task +w+a: invalid _retry: \"often\" is not a whole number; the task will fail\n  hint: use a number or {limit: N, interval: SECONDS}"},
 		{"retry of a group", "+a: {_retry: [1]}\n", "w.dig:1:6: warning: task +w+a: invalid _retry: a whole number is needed; the group is not retried\n  hint: use a number or {limit: N, interval: SECONDS}"},

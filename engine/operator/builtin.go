@@ -14,6 +14,7 @@ func Builtin() map[string]Entry {
 	return map[string]Entry{
 		"call":      {Operator: operatorFunc(runCall), Pure: true, Retries: true},
 		"echo":      reading(pure(runEcho)),
+		"embulk":    base(runEmbulk),
 		"fail":      reading(pure(runFail)),
 		"for_each":  pure(runForEach),
 		"for_range": pure(runForRange),

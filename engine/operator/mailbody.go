@@ -38,6 +38,11 @@ func commandText(ctx context.Context, t *Task, config *params.Map, alias string)
 	if err != nil {
 		return "", err
 	}
+	return templateFile(ctx, t, config, name)
+}
+
+// templateFile returns the text of a file of the project with the values of its `${…}`.
+func templateFile(ctx context.Context, t *Task, config *params.Map, name string) (string, error) {
 	text, err := readText(ctx, t, name)
 	if err != nil {
 		return "", configError("Failed to load a template file: %s: %v", name, err)

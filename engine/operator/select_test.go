@@ -93,7 +93,7 @@ func TestBuiltin(t *testing.T) {
 	registry := operator.NewRegistry(operator.Builtin())
 	type traits struct{ retries, pure bool }
 	want := map[string]traits{
-		"call": {true, true}, "echo": {false, true}, "fail": {false, true}, "for_each": {false, true},
+		"call": {true, true}, "echo": {false, true}, "embulk": {true, false}, "fail": {false, true}, "for_each": {false, true},
 		"for_range": {false, true}, "if": {false, true}, "loop": {false, true}, "mail": {true, false}, "notify": {false, false},
 		"py": {true, false}, "rb": {true, false}, "require": {true, false}, "sh": {true, false}, "wait": {false, true},
 	}
