@@ -375,7 +375,8 @@ func TestVersionCheck(t *testing.T) {
 			[]string{question},
 		},
 		{
-			`{"serverVersion":"9","upgradeRecommended":true,"apiCompatible":false}`, []string{"-X", "io.digdag.cli.versionCheckMode=batch"},
+			`{"serverVersion":"9","upgradeRecommended":true,"apiCompatible":false}`,
+			[]string{"-X", "io.digdag.cli.versionCheckMode=batch"},
 			outcome{1, "", "error: the agent, version 9, does not speak with clients like Digdag 0.10.5.1, as which gitdag asks it\n" +
 				"hint: --disable-version-check goes on nevertheless\n"},
 			[]string{question},

@@ -84,6 +84,6 @@ func (c *cli) confirm(ctx context.Context, question string) error {
 		case "y", "yes":
 			return nil
 		}
-		return errors.New("canceled.")
+		return errors.New("canceled")
 	}
 }

@@ -23,10 +23,10 @@ func TestDelete(t *testing.T) {
 		{"yes", nil, outcome{0, shown, question + "\n" + done}},
 		{"", []string{"--force"}, outcome{0, shown, done}},
 		{"", []string{"--force", "--json"}, outcome{0, "", shown}},
-		{"n\n", nil, outcome{1, shown, question + "error: canceled.\n"}},
-		{"\n", nil, outcome{1, shown, question + "error: canceled.\n"}},
-		{"yup\n", nil, outcome{1, shown, question + "error: canceled.\n"}},
-		{"", nil, outcome{1, shown, question + "\nerror: canceled.\n"}},
+		{"n\n", nil, outcome{1, shown, question + "error: canceled\n"}},
+		{"\n", nil, outcome{1, shown, question + "error: canceled\n"}},
+		{"yup\n", nil, outcome{1, shown, question + "error: canceled\n"}},
+		{"", nil, outcome{1, shown, question + "\nerror: canceled\n"}},
 	} {
 		a := newFakeAgent(t, "GET /api/projects", `{"projects":[`+aPushedProject+`]}`, "DELETE /api/projects/12", aPushedProject)
 		var stdout, stderr strings.Builder

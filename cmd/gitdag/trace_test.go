@@ -69,7 +69,8 @@ func traces() []trace {
 			attempt, found[1], {starting(`"again"`, `{"mode":"failed","mode":"failed","attemptId":"{attempt}"}`), 200, "attempt"}, {"await attempts/{attempt}", 200, "attempt"},
 		}},
 		{"retry 2 --revision r1 --resume-from +two", []traceCall{
-			attempt, {itsFlow + "&revision=r1", 200, "workflows/workflow"},
+			attempt,
+			{itsFlow + "&revision=r1", 200, "workflows/workflow"},
 			{starting(`"from"`, `{"mode":"from","mode":"from","from":"+two","attemptId":"{attempt}"}`), 200, "attempt"},
 		}},
 		{"retry 3 --keep-revision --all", []traceCall{attempt, {starting(`"all"`, "null"), 200, "attempt"}}},
@@ -91,7 +92,9 @@ func traces() []trace {
 		{"reschedule tide buoy -s 3", []traceCall{project, timer, skip(`{"fromTime":"2042-12-30T00:00:00Z","count":3,"nextTime":null,"nextRunTime":null,"dryRun":true}`, 200)}},
 		{"reschedule 1 -t now", []traceCall{skip(`{"fromTime":null,"count":null,"nextTime":"{now}","nextRunTime":null,"dryRun":false}`, 409)}},
 		{"disable tide", []traceCall{
-			project, {"GET projects/{project}/schedules", 200, "schedules/schedule"}, {"POST schedules/{schedule}/disable {}", 200, "summary"},
+			project,
+			{"GET projects/{project}/schedules", 200, "schedules/schedule"},
+			{"POST schedules/{schedule}/disable {}", 200, "summary"},
 			{"GET projects/{project}/schedules?last_id={schedule}", 200, "schedules/"},
 		}},
 		{"enable 1", []traceCall{{"POST schedules/{schedule}/enable {}", 200, "summary"}}},
