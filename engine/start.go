@@ -36,8 +36,8 @@ type Resume struct {
 	From    string
 }
 
-// resumed returns the tasks that r takes over.
-func (e *Engine) resumed(ctx context.Context, r *Resume) (flow.Value, error) {
+// resumed returns the tasks that an attempt of a tree takes over by r.
+func (e *Engine) resumed(ctx context.Context, r *Resume, into *flow.Tree) (flow.Value, error) {
 	if r == nil {
 		return flow.Value{}, nil
 	}
@@ -47,9 +47,9 @@ func (e *Engine) resumed(ctx context.Context, r *Resume) (flow.Value, error) {
 	}
 	var set *params.Map
 	if r.From != "" {
-		set, err = flow.ResumeFrom(record, r.From)
+		set, err = flow.ResumeFrom(record, into, r.From)
 	} else {
-		set, err = flow.ResumeFailed(record)
+		set, err = flow.ResumeFailed(record, into)
 	}
 	if err != nil {
 		return flow.Value{}, &ResumeError{err}
@@ -104,7 +104,7 @@ func (e *Engine) StartAttempt(ctx context.Context, r StartRequest) (uint64, erro
 	if err != nil {
 		return 0, err
 	}
-	resume, err := e.resumed(ctx, r.Resume)
+	resume, err := e.resumed(ctx, r.Resume, tree)
 	if err != nil {
 		return 0, err
 	}

@@ -236,12 +236,6 @@ func (d *stateDecoder) row(b *Block, w *wireRow) error {
 	t := b.at(w.Node)
 	t.state, t.flags, t.execution, t.retries = w.State, w.Flags, w.Execution, w.Retries
 	t.started, t.updated, t.due = stamp(w.Started), stamp(w.Updated), stamp(w.Due)
-	if t.state == Success && t.execution == 0 {
-		// It was taken over; what it had generated then is kept nowhere else.
-		if taken := mapOf(d.attempt.Resume.Map, t.FullName()); taken.Has(resumeBelow) {
-			t.ownMore().past = storesBelow(taken)
-		}
-	}
 	if w.More == nil {
 		return nil
 	}
@@ -283,6 +277,9 @@ func (s *State) countRunning() int {
 // ids than their parents, so what goes up the tree is done from the last task
 // to the first, and what goes down from the first to the last.
 func (a *Attempt) rebuild() {
+	for _, b := range a.blocks {
+		a.resume(b)
+	}
 	a.restoring = false
 	rounds := map[*Task][]*Block{}
 	for _, b := range a.blocks {

@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gitdag/engine/params"
@@ -10,18 +12,24 @@ import (
 
 // The keys of a task in a resume set: see [ResumeFailed].
 const (
-	resumeStore  = "store"
-	resumeExport = "export"
-	resumeBelow  = "below"
+	resumeStore   = "store"
+	resumeExport  = "export"
+	resumeBelow   = "below"
+	resumeUpdated = "updated" // milliseconds
+	// What its author had written, where the new attempt has something else.
+	resumeConfig = "config"
+	resumeStatic = "static"
 )
 
 // ResumeFailed returns what a new attempt may take over from an old one that
 // did not succeed: each task that did, by its full name, with what it stored
 // and exported and what its generated tasks stored. The alert, `_error` and SLA
 // tasks are never taken over (server.md Q31). Of several rows of a name the
-// latest counts (L40).
-func ResumeFailed(r *Record) (*params.Map, error) {
-	rows := newRowTree(r)
+// latest counts (L40). A task goes on to show the configuration that it ran
+// with; the set names it where it is not the one of into, the tree that the new
+// attempt begins with.
+func ResumeFailed(r *Record, into *Tree) (*params.Map, error) {
+	rows := newRowTree(r, into)
 	if root := rows.latest["+"+r.Attempt.Workflow]; root != nil && root.State == Success {
 		return nil, fmt.Errorf("attempt %d succeeded: there is nothing to resume", r.Attempt.ID)
 	}
@@ -38,8 +46,8 @@ func ResumeFailed(r *Record) (*params.Map, error) {
 // ResumeFrom returns what stands in front of the one task whose full name ends
 // with pattern: its upstream siblings and those of its ancestors, with their
 // descendants. All of them must have succeeded.
-func ResumeFrom(r *Record, pattern string) (*params.Map, error) {
-	rows := newRowTree(r)
+func ResumeFrom(r *Record, into *Tree, pattern string) (*params.Map, error) {
+	rows := newRowTree(r, into)
 	target, err := rows.match(pattern)
 	if err != nil {
 		return nil, err
@@ -70,10 +78,14 @@ type rowTree struct {
 	byID   map[uint64]*Row
 	kids   map[uint64][]*Row
 	latest map[string]*Row
+	now    map[string]*Node // what the new attempt begins with, by full name
 }
 
-func newRowTree(r *Record) *rowTree {
-	t := &rowTree{rows: r.Tasks, byID: map[uint64]*Row{}, kids: map[uint64][]*Row{}, latest: map[string]*Row{}}
+func newRowTree(r *Record, into *Tree) *rowTree {
+	t := &rowTree{
+		rows: r.Tasks, byID: map[uint64]*Row{}, kids: map[uint64][]*Row{}, latest: map[string]*Row{},
+		now: into.named(),
+	}
 	for i := range r.Tasks {
 		row := &r.Tasks[i]
 		t.byID[row.ID] = row
@@ -83,6 +95,24 @@ func newRowTree(r *Record) *rowTree {
 		}
 	}
 	return t
+}
+
+// named returns the nodes of a tree by their full names.
+func (t *Tree) named() map[string]*Node {
+	if t == nil {
+		return nil
+	}
+	m := make(map[string]*Node, len(t.Nodes))
+	names := make([]string, len(t.Nodes))
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		names[i] = n.Name
+		if n.Parent >= 0 {
+			names[i] = names[n.Parent] + n.Name
+		}
+		m[names[i]] = n
+	}
+	return m
 }
 
 // match returns the task that a pattern means.
@@ -145,7 +175,14 @@ func (t *rowTree) take(row *Row, set *params.Map) error {
 // taken is what a new attempt takes over of a task. What an operator generated
 // is not shown again, so that what it stored goes with the operator.
 func (t *rowTree) taken(row *Row) *params.Map {
-	m := params.NewMap(3)
+	m := params.NewMap(4)
+	if !row.UpdatedAt.IsZero() {
+		m.Set(resumeUpdated, params.Number(strconv.FormatInt(row.UpdatedAt.UnixMilli(), 10)))
+	}
+	if n := t.now[row.FullName]; n == nil || !alike(n.Config, row.Config) || !alike(n.Export, row.Export) {
+		m.Set(resumeConfig, notNil(row.Config))
+		m.Set(resumeStatic, notNil(row.Export))
+	}
 	if row.Store.Len() > 0 {
 		m.Set(resumeStore, row.Store)
 	}
@@ -163,6 +200,18 @@ func (t *rowTree) taken(row *Row) *params.Map {
 	return m
 }
 
+// alike tells whether two objects are written alike.
+func alike(a, b *params.Map) bool {
+	return a == b || a.Len() == b.Len() && bytes.Equal(params.Encode(notNil(a)), params.Encode(notNil(b)))
+}
+
+func notNil(m *params.Map) *params.Map {
+	if m == nil {
+		return params.NewMap(0)
+	}
+	return m
+}
+
 func (t *rowTree) collect(row *Row, below *params.List) {
 	for _, kid := range t.kids[row.ID] {
 		if kid.Store.Len() > 0 {
@@ -175,8 +224,11 @@ func (t *rowTree) collect(row *Row, below *params.List) {
 // resume marks the tasks of a block that the attempt takes over from another.
 // A group is taken over if all that is in it now is: a task that a later
 // revision has added runs. A retry round does everything anew.
+//
+// In a state that is being restored the rows already tell what was taken over:
+// it succeeded and never ran. What they do not hold is looked up again.
 func (a *Attempt) resume(b *Block) {
-	if a.restoring || a.Resume.Map.Len() == 0 || b.Kind == RoundBlock {
+	if a.Resume.Map.Len() == 0 || b.Kind == RoundBlock {
 		return
 	}
 	names := make([]string, len(b.tasks))
@@ -185,39 +237,58 @@ func (a *Attempt) resume(b *Block) {
 		n := b.tasks[i].Node()
 		names[i] = names[n.Parent-b.from] + n.Name
 	}
+	taken := make([]bool, len(b.tasks))
 	for i := len(b.tasks) - 1; i >= 0; i-- {
 		t := &b.tasks[i]
 		v, ok := a.Resume.Map.Lookup(names[i])
-		if !ok || t.Parent() == nil || !t.kidsSucceeded() {
+		if !ok || t.Parent() == nil || !b.allTaken(t, taken) || a.restoring && (t.state != Success || t.execution > 0) {
 			continue
 		}
-		taken, _ := v.(*params.Map)
-		t.state = Success
-		t.takeOver(taken)
-		t.rebuildUp(nil)
+		taken[i] = true
+		old, _ := v.(*params.Map)
+		t.recall(old)
+		if !a.restoring {
+			t.takeOver(old)
+			t.rebuildUp(nil)
+		}
 	}
 }
 
-// kidsSucceeded tells whether all children that the author wrote have.
-func (t *Task) kidsSucceeded() bool {
-	b := t.kids()
+// allTaken tells whether all children of t that the author wrote are taken over.
+func (b *Block) allTaken(t *Task, taken []bool) bool {
 	for _, k := range t.Node().kids {
-		if b.at(k).state != Success {
+		if !taken[k-b.from] {
 			return false
 		}
 	}
 	return true
 }
 
-// takeOver gives a task the result that it had in another attempt.
-func (t *Task) takeOver(taken *params.Map) {
-	if taken.Len() == 0 {
-		return
+// takeOver gives a task the result that it had in another attempt, and the time
+// of its end.
+func (t *Task) takeOver(old *params.Map) {
+	t.state = Success
+	if v, ok := old.Lookup(resumeUpdated); ok {
+		if ms, expected := params.Long(v); expected == "" {
+			t.updated = stamp(ms)
+		}
 	}
-	m := t.ownMore()
-	m.result.Store.Map = mapOf(taken, resumeStore)
-	m.result.Export.Map = mapOf(taken, resumeExport)
-	m.past = storesBelow(taken)
+	if old.Has(resumeStore) || old.Has(resumeExport) {
+		m := t.ownMore()
+		m.result.Store.Map = mapOf(old, resumeStore)
+		m.result.Export.Map = mapOf(old, resumeExport)
+	}
+}
+
+// recall gives a task that was taken over what its row does not hold: what it
+// had generated is kept nowhere else, nor is what its author had written then.
+func (t *Task) recall(old *params.Map) {
+	if below := storesBelow(old); !below.Empty() {
+		t.ownMore().past = below
+	}
+	if old.Has(resumeConfig) {
+		t.ownMore().old = old
+	}
 }
 
 func storesBelow(taken *params.Map) params.Stores {

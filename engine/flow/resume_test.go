@@ -116,7 +116,7 @@ func TestResumeRunsWhatFailedAndWhatFollows(t *testing.T) {
 	tree := r.objects.keep(t, resumeTree(t))
 	r.fail["+w+g+y"] = true
 	failed := r.start(tree, "", nil)
-	set, err := ResumeFailed(failed)
+	set, err := ResumeFailed(failed, tree)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestResumeFromATask(t *testing.T) {
 	r := newResumeRun(t)
 	tree := r.objects.keep(t, resumeTree(t))
 	done := r.start(tree, "", nil)
-	set, err := ResumeFrom(done, "+x")
+	set, err := ResumeFrom(done, tree, "+x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,15 +154,15 @@ func TestResumeFromATask(t *testing.T) {
 		t.Errorf("the attempt ran %s, want %s", got, want)
 	}
 	for pattern, want := range map[string]string{"+none": "no task's name", "": "ambiguous"} {
-		if _, err := ResumeFrom(done, pattern); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ResumeFrom(done, tree, pattern); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("resume from %q: %v, want an error with %q", pattern, err, want)
 		}
 	}
-	if _, err := ResumeFailed(done); err == nil {
+	if _, err := ResumeFailed(done, tree); err == nil {
 		t.Error("an attempt that succeeded can be resumed")
 	}
 	r.fail["+w+l"] = true
-	if _, err := ResumeFrom(r.start(tree, "third", nil), "+b"); err == nil || !strings.Contains(err.Error(), "+w+l is error") {
+	if _, err := ResumeFrom(r.start(tree, "third", nil), tree, "+b"); err == nil || !strings.Contains(err.Error(), "+w+l is error") {
 		t.Errorf("resume behind a task that failed: %v", err)
 	}
 }
@@ -177,7 +177,7 @@ func TestAlertsAndErrorsAreNeverTakenOver(t *testing.T) {
 	tree.Nodes[0].Error = errors
 	tree = r.objects.keep(t, tree)
 	r.fail["+w+g+y"] = true
-	set, err := ResumeFailed(r.start(tree, "", nil))
+	set, err := ResumeFailed(r.start(tree, "", nil), tree)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestResumedAttemptSurvivesASnapshot(t *testing.T) {
 	r := newResumeRun(t)
 	tree := r.objects.keep(t, resumeTree(t))
 	r.fail["+w+g+y"] = true
-	set, err := ResumeFailed(r.start(tree, "", nil))
+	set, err := ResumeFailed(r.start(tree, "", nil), tree)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,10 +233,10 @@ func TestResumeTakesTheLatestOfAName(t *testing.T) {
 		row(5, 2, "+w+g+x", Success, 3), row(6, 2, "+w+g+y", Error, 4),
 	}}
 	r.Tasks[5].Upstreams = []uint64{5}
-	want := params.Of("+w+g+x", params.Of("store", params.Of("n", 3)))
+	want := params.Of("+w+g+x", params.Of("config", params.NewMap(0), "static", params.NewMap(0), "store", params.Of("n", 3)))
 	for mode, take := range map[string]func() (*params.Map, error){
-		"failed": func() (*params.Map, error) { return ResumeFailed(r) },
-		"from":   func() (*params.Map, error) { return ResumeFrom(r, "+y") },
+		"failed": func() (*params.Map, error) { return ResumeFailed(r, nil) },
+		"from":   func() (*params.Map, error) { return ResumeFrom(r, nil, "+y") },
 	} {
 		got, err := take()
 		if err != nil {
@@ -252,7 +252,7 @@ func TestResumeTakesTheLatestOfAName(t *testing.T) {
 func TestResumeRunsWhatWasAdded(t *testing.T) {
 	r := newResumeRun(t)
 	r.fail["+w+b"] = true
-	set, err := ResumeFailed(r.start(r.objects.keep(t, resumeTree(t)), "", nil))
+	set, err := ResumeFailed(r.start(r.objects.keep(t, resumeTree(t)), "", nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestResumeRunsWhatWasAdded(t *testing.T) {
 func TestResumeRunsWhatWasAddedInFront(t *testing.T) {
 	r := newResumeRun(t)
 	r.fail["+w+g+y"] = true
-	set, err := ResumeFailed(r.start(r.objects.keep(t, resumeTree(t)), "", nil))
+	set, err := ResumeFailed(r.start(r.objects.keep(t, resumeTree(t)), "", nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,5 +289,53 @@ func TestResumeRunsWhatWasAddedInFront(t *testing.T) {
 	}
 	if got, want := r.seen["+w+b"], `{"n":4,"p":1,"q":2,"r":3}`; got != want {
 		t.Errorf("+w+b sees %s, want %s", got, want)
+	}
+}
+
+// What was taken over shows the configuration that it ran with and the time at
+// which it ended, live, after a restart and in the history; what runs anew
+// shows what its author has written since.
+func TestWhatIsTakenOverShowsWhatRan(t *testing.T) {
+	r := newResumeRun(t)
+	written := func(v int) *Tree {
+		tree := resumeTree(t)
+		for i := range tree.Nodes {
+			tree.Nodes[i].Config = params.Of("v", v)
+		}
+		tree.Nodes[1].Config = params.Of("same", true) // +a
+		tree.Nodes[4].Export = params.Of("x", v)       // +x
+		return r.objects.keep(t, tree)
+	}
+	r.fail["+w+g+y"] = true
+	ended := r.now
+	failed := r.start(written(1), "", nil)
+	into := written(2)
+	set, err := ResumeFailed(failed, into)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mapOf(set, "+w+a").Has("config") || !mapOf(set, "+w+l").Has("config") {
+		t.Errorf("got the set %s, want configurations of what differs alone", params.Encode(set))
+	}
+	r.now = r.now.Add(time.Hour)
+	again := r.start(into, "again", set)
+	decoded, err := Decode(bytes.NewReader(encode(t, r.s)), Config{}, r.objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(again.Tasks, decoded.Attempt(again.Attempt.ID).Record().Tasks, values()); diff != "" {
+		t.Errorf("rows after a restart (-before +after):\n%s", diff)
+	}
+	var got []string
+	for i := range again.Tasks {
+		row := &again.Tasks[i]
+		got = append(got, fmt.Sprintf("%s %s %s %v", row.FullName, params.Encode(row.Config), params.Encode(notNil(row.Export)), row.UpdatedAt.Sub(ended)))
+	}
+	want := []string{
+		`+w {"v":2} {} 1h0m0s`, `+w+a {"same":true} {} 0s`, `+w+l {"v":1} {} 0s`, `+w+g {"v":2} {} 1h0m0s`,
+		`+w+g+x {"v":1} {"x":1} 0s`, `+w+g+y {"v":2} {} 1h0m0s`, `+w+b {"v":2} {} 1h0m0s`,
+	}
+	if diff := cmp.Diff(want, got[:len(want)]); diff != "" {
+		t.Errorf("tasks (-want +got):\n%s", diff)
 	}
 }

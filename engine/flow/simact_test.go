@@ -140,7 +140,7 @@ func (w *world) start() {
 
 // takeOver has an attempt go on from the last one that failed.
 func (w *world) takeOver(in *Start) {
-	set, err := ResumeFailed(w.failed)
+	set, err := ResumeFailed(w.failed, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -95,6 +95,9 @@ type taskMore struct {
 	result Result
 	failed Value  // the error object
 	note   string // why something that was asked for did not happen
+	// old is what a task that was taken over is in the resume set, where its
+	// author had written something else.
+	old *params.Map
 
 	parallel Parallel // the order in force, on groups
 	retry    Retry    // the repetitions in force

@@ -154,6 +154,9 @@ func (t *Task) Row() Row {
 	if m := t.more; m != nil {
 		r.Returned, r.Store, r.OpState = m.result.Export.Map, m.result.Store.Map, m.state.Map
 		r.Error, r.Note = m.failed.Map, m.note
+		if m.old != nil {
+			r.Config, r.Export = mapOf(m.old, resumeConfig), mapOf(m.old, resumeStatic)
+		}
 	}
 	return r
 }
