@@ -172,6 +172,9 @@ func parseID(what, text string) (api.ID, error) {
 	return api.ID(n), nil
 }
 
+// reference names a project as other things do.
+func reference(p *api.Project) api.Named { return api.Named{ID: p.ID, Name: p.Name} }
+
 // pageFlags adds the options that select a page of a list.
 func pageFlags(f *pflag.FlagSet, page *client.Page) {
 	f.Uint64VarP((*uint64)(&page.LastID), "last-id", "i", 0, "list entries older than the one of this `ID`")

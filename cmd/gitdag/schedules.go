@@ -59,5 +59,5 @@ func namedSchedule(ctx context.Context, agent *client.Client, args []string) (ap
 	if err != nil {
 		return api.Schedule{}, err
 	}
-	return agent.ScheduleOf(ctx, api.Named{ID: project.ID, Name: project.Name}, args[1])
+	return agent.ScheduleOf(ctx, reference(&project), args[1])
 }

@@ -73,7 +73,11 @@ func listSessions(ctx context.Context, agent *client.Client, args []string, page
 	if err != nil {
 		return nil, err
 	}
-	return agent.ProjectSessions(ctx, project.ID, workflow, page)
+	list, err := agent.ProjectSessions(ctx, project.ID, workflow, page)
+	if err == nil && len(list) == 0 && workflow != "" && page.LastID == 0 {
+		_, err = agent.Workflow(ctx, reference(&project), workflow, "") // which may not be there
+	}
+	return list, err
 }
 
 func (c *cli) printSession(s *api.Session) {

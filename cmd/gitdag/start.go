@@ -81,7 +81,7 @@ func (c *cli) start(ctx context.Context, agent *client.Client, o *startOptions) 
 	if err != nil {
 		return err
 	}
-	workflow, err := agent.Workflow(ctx, api.Named{ID: project.ID, Name: project.Name}, o.workflow, o.revision)
+	workflow, err := agent.Workflow(ctx, reference(&project), o.workflow, o.revision)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (c *cli) showDefinition(ctx context.Context, agent *client.Client, o *clien
 	if err != nil {
 		return err
 	}
-	workflow, err := agent.Workflow(ctx, api.Named{ID: project.ID, Name: project.Name}, args[1], "")
+	workflow, err := agent.Workflow(ctx, reference(&project), args[1], "")
 	if err != nil {
 		return err
 	}
