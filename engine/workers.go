@@ -92,6 +92,7 @@ type run struct {
 	durable <-chan struct{}
 	retry   flow.Retry // covers the operator's own failure
 	again   flow.Retry // covers the failure of its subtasks
+	typ     string     // of the operator, once it is known
 }
 
 // outcome runs the task and returns what the core is to be told; nil if there
@@ -131,20 +132,11 @@ var errTimeout = errors.New("the task ran out of time")
 
 func (r *run) failed(err error, retry flow.Retry) flow.Input {
 	r.e.log.Debug("task failed", "task", r.d.FullName, "err", err)
-	v, verr := r.e.keepValue(errorObject(err))
+	v, verr := r.e.keepValue(r.failure(err))
 	if verr != nil {
 		v = flow.Value{Map: params.Of("message", err.Error())}
 	}
 	return &flow.TaskFailed{Lease: r.d.Lease, Failure: v, Retry: retry}
-}
-
-// errorObject returns the `error` parameter for any error.
-func errorObject(err error) *params.Map {
-	var e *operator.Error
-	if !errors.As(err, &e) {
-		e = &operator.Error{Message: err.Error(), Kind: "runtime"}
-	}
-	return e.Object()
 }
 
 func (r *run) succeeded(result *operator.Result) flow.Input {
@@ -156,7 +148,7 @@ func (r *run) succeeded(result *operator.Result) flow.Input {
 		in.Message = ""
 	}
 	broken := func(err error) flow.Input {
-		v := flow.Value{Map: errorObject(configError(err))}
+		v := flow.Value{Map: r.failure(configError(err))}
 		return &flow.TaskSucceeded{Lease: r.d.Lease, Broken: &v}
 	}
 	var err error
@@ -223,6 +215,7 @@ func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.typ = typ
 	entry, known := e.options.Operators.Lookup(typ)
 	if err := r.readRetries(config, entry.Retries); err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // run is replaced by a placeholder that stands for its form.
 var (
 	instants  = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`)
-	deadlines = regexp.MustCompile(`"deadline":"[^"]+"`)
+	begins    = regexp.MustCompile(`"wait_start_time_millis":\d+`)
 	uuids     = regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"`)
 	deletions = regexp.MustCompile(`deleted at [^"]+`)
 	sums      = regexp.MustCompile(`"archiveMd5":"[^"]+"`)
@@ -38,7 +38,7 @@ func normalise(text string) string {
 		}
 		return `"$instant"`
 	})
-	text = deadlines.ReplaceAllString(text, `"deadline":"$$time"`)
+	text = begins.ReplaceAllString(text, `"wait_start_time_millis":0`)
 	text = deletions.ReplaceAllString(text, "deleted at $$instant")
 	text = sums.ReplaceAllString(text, `"archiveMd5":"$$md5"`)
 	text = uuids.ReplaceAllString(text, `"$$uuid"`)

@@ -283,7 +283,8 @@ func (st *step) taskSucceeded(in *TaskSucceeded) error {
 	blocks, n := st.subtasks(in)
 	if n > 0 {
 		if err := st.s.room(a.size, n); err != nil {
-			st.fail(a, t, Value{Map: params.Of("message", err.Error()+" (task limit exceeded)", "stacktrace", "")})
+			text := err.Error() + " (task limit exceeded)"
+			st.fail(a, t, Value{Map: params.Of("message", text, "stacktrace", text+", at "+t.FullName())})
 			return nil
 		}
 	}

@@ -11,8 +11,15 @@ import (
 // leastPoll keeps a waiting task from being asked again and again.
 const leastPoll = time.Second
 
-// runWait lets a time go by (operators.md 5.8). The deadline is fixed by the
-// first run and kept in the state, which never changes after that.
+// The state of a wait: when it began, in milliseconds, as Digdag shows it. What
+// older versions began holds the time at which it ends.
+const (
+	waitStart    = "wait_start_time_millis"
+	waitDeadline = "deadline"
+)
+
+// runWait lets a time go by (operators.md 5.8). The first run fixes its begin
+// in the state, which never changes after that.
 func runWait(ctx context.Context, t *Task) (*Result, error) {
 	length, err := params.Required(t.Config, "_command", params.Duration)
 	if err != nil {
@@ -31,10 +38,10 @@ func runWait(ctx context.Context, t *Task) (*Result, error) {
 	}
 
 	state := t.State
-	if !state.Has("deadline") {
-		state = params.Of("deadline", t.Now.Add(length).Format(time.RFC3339Nano))
+	if !state.Has(waitStart) && !state.Has(waitDeadline) {
+		state = params.Of(waitStart, t.Now.UnixMilli())
 	}
-	deadline, err := params.Required(state, "deadline", params.Instant)
+	deadline, err := waitEnd(state, length)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +54,15 @@ func runWait(ctx context.Context, t *Task) (*Result, error) {
 		interval = min(left, length)
 	}
 	return nil, &Poll{After: interval, State: state}
+}
+
+// waitEnd returns when a wait is over.
+func waitEnd(state *params.Map, length time.Duration) (time.Time, error) {
+	if state.Has(waitDeadline) {
+		return params.Required(state, waitDeadline, params.Instant)
+	}
+	start, err := params.Required(state, waitStart, params.Long)
+	return time.UnixMilli(start).Add(length), err
 }
 
 // pollInterval returns 0 where the task does not give one.

@@ -3,12 +3,14 @@ package operator_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"gitdag/engine/operator"
+	"gitdag/engine/params"
 )
 
 // polls runs a waiting task until it is done, as an engine whose clock goes
@@ -73,6 +75,31 @@ func TestWaitIsRearmedForItsOwnLengthAtMost(t *testing.T) {
 	task.State, task.Now = poll.State, began.Add(-24*time.Hour)
 	if _, err := run(t, task); !errors.As(err, &poll) || poll.After != time.Minute {
 		t.Errorf("got %v, want a poll after a minute", err)
+	}
+}
+
+// The begin of a wait is what its task shows; a restart or an update of gitdag
+// in between changes nothing of its end.
+func TestWaitStateTellsItsBegin(t *testing.T) {
+	task := newProject(t).task("wait>", "1m")
+	_, err := run(t, task)
+	var poll *operator.Poll
+	if !errors.As(err, &poll) {
+		t.Fatalf("got %v, want a poll", err)
+	}
+	if got, want := encoded(poll.State), fmt.Sprintf(`{"wait_start_time_millis":%d}`, began.UnixMilli()); got != want {
+		t.Errorf("got the state %s, want %s", got, want)
+	}
+	older := params.Of("deadline", began.Add(time.Minute).Format(time.RFC3339Nano))
+	for _, state := range []*params.Map{poll.State, older} {
+		task.State, task.Now = state, began.Add(50*time.Second)
+		if _, err := run(t, task); !errors.As(err, &poll) || poll.After != 10*time.Second {
+			t.Errorf("%s: got %v, want a poll after the 10 seconds that are left", encoded(state), err)
+		}
+		task.Now = began.Add(time.Minute)
+		if _, err := run(t, task); err != nil {
+			t.Errorf("%s: got %v at the end, want none", encoded(state), err)
+		}
 	}
 }
 
