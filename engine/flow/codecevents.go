@@ -41,16 +41,23 @@ func wireOf(e Event) (*wireEvent, error) {
 			Kind: "scheduled", At: int64(e.At), Schedule: e.Schedule, Last: int64(e.Last),
 			Next: tickOf(e.Next), Backlog: ticksOf(e.Backlog), Tries: e.Tries, Disabled: e.Disabled,
 		}, nil
+	}
+	return wireAlert(e), nil
+}
+
+// wireAlert is wireOf for the events of alerts.
+func wireAlert(e Event) *wireEvent {
+	switch e := e.(type) {
 	case *AlertRaised:
-		return &wireEvent{Kind: "alert", At: int64(e.At), ID: e.ID, Alert: &e.Alert}, nil
+		return &wireEvent{Kind: "alert", At: int64(e.At), ID: e.ID, Alert: &e.Alert}
 	case *AlertDelayed:
-		return &wireEvent{Kind: "alert_delayed", ID: e.ID, Due: int64(e.Due), Why: e.Why}, nil
+		return &wireEvent{Kind: "alert_delayed", ID: e.ID, Due: int64(e.Due), Why: e.Why}
 	case *AlertClosed:
 		w := &wireEvent{Kind: "alert_closed", At: int64(e.At), ID: e.ID, Why: e.Why}
 		if e.Thread != (Thread{}) {
 			w.Thread = &e.Thread
 		}
-		return w, nil
+		return w
 	}
 	panic(fmt.Sprintf("flow: event %T", e))
 }

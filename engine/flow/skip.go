@@ -1,13 +1,15 @@
 package flow
 
-import (
-	"errors"
-	"slices"
-)
+import "slices"
 
 // ErrSchedulePast refuses to move a schedule to a tick that is not later than
 // the one that comes next.
-var ErrSchedulePast = errors.New("Specified time to skip schedules is already past")
+var ErrSchedulePast error = schedulePast{}
+
+type schedulePast struct{}
+
+// Error is Digdag's text, with its capital: it goes over the wire as it is.
+func (schedulePast) Error() string { return "Specified time to skip schedules is already past" }
 
 // Upcoming returns the tick that a schedule starts next: a missed one first.
 func (x *Schedule) Upcoming() TickFacts {

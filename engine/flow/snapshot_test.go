@@ -93,8 +93,10 @@ func TestStateRoundTrips(t *testing.T) {
 	if !bytes.Equal(got.Bytes(), want) {
 		t.Errorf("got %s, want %s", got.Bytes(), want)
 	}
-	for _, part := range []string{`"repo"`, `"project"`, `"schedule"`, `"session"`, `"attempt"`, `"block"`, `"alert"`, `"Backlog"`, `"k":"sla"`,
-		`"Older"`, `"Archive"`, `"DeletedAt"`, `"After"`, `"Tries"`, `"Tree":{`} {
+	for _, part := range []string{
+		`"repo"`, `"project"`, `"schedule"`, `"session"`, `"attempt"`, `"block"`, `"alert"`, `"Backlog"`, `"k":"sla"`,
+		`"Older"`, `"Archive"`, `"DeletedAt"`, `"After"`, `"Tries"`, `"Tree":{`,
+	} {
 		if !bytes.Contains(want, []byte(part)) {
 			t.Errorf("the state has no %s", part)
 		}
