@@ -191,3 +191,27 @@ func TestStopAndStartOnAFullDisk(t *testing.T) {
 		t.Errorf("the tasks wrote %q, %v, want b once, or twice if its result was not accepted", data, err)
 	}
 }
+
+// A push that the disk has no room for can be made again.
+func TestPushOnAFullDisk(t *testing.T) {
+	disk := smallDisk(t, "16m")
+	r := newPushRig(t)
+	t.Cleanup(r.stop) // before the unmount
+	r.config.Data = filepath.Join(disk, "data")
+	r.start()
+	r.pushed("etl", "r1", map[string]string{"w.dig": "+a: {echo>: a}\n"})
+	archive := packed(t, map[string]string{"w.dig": "+a: {echo>: b}\n", "big": string(noise(1 << 20))})
+	free := fill(t, disk)
+	a := r.upload("etl", "r2", archive)
+	if a.status != http.StatusServiceUnavailable || strings.Contains(a.Message, r.config.Data) {
+		t.Errorf("got %+v, want 503 without a path", a)
+	}
+	if got := r.revision("etl"); got != "r1" {
+		t.Errorf("revision %s is live, want r1", got)
+	}
+	free()
+	r.eventually("the push is taken", func() bool { return r.upload("etl", "r2", archive).status == http.StatusOK })
+	if got := r.revision("etl"); got != "r2" {
+		t.Errorf("revision %s is live, want r2", got)
+	}
+}
