@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,8 +31,11 @@ func (e *Unreachable) Unwrap() error { return e.Err }
 
 // Hint says what to look at.
 func (e *Unreachable) Hint() string {
-	if badCertificate(e.Err) {
+	switch {
+	case badCertificate(e.Err):
 		return "SSL_CERT_FILE names a file with further authorities; --disable-cert-validation accepts any certificate"
+	case errors.Is(e.Err, http.ErrSchemeMismatch):
+		return "the agent speaks plain HTTP: name it as http" + strings.TrimPrefix(e.Endpoint, "https")
 	}
 	return "is the agent running? name another one with -e HOST:PORT (GITDAG_ENDPOINT)"
 }
@@ -100,8 +104,7 @@ func passing(err error) bool {
 	return errors.As(err, &e)
 }
 
-// unreachable says why an agent did not answer. Nobody listening there, no such
-// host or a bad certificate is not tried again: a person waits for the answer.
+// unreachable says why an agent did not answer.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return context.Cause(ctx)
@@ -110,11 +113,18 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if errors.As(err, &outer) {
 		err = outer.Err // without the URL, which is in the message already
 	}
-	var dns *net.DNSError
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || badCertificate(err) {
-		return &Unreachable{c.base.String(), err}
+	if !lasting(err) {
+		err = &passingError{err: err}
 	}
-	return &Unreachable{c.base.String(), &passingError{err: err}}
+	return &Unreachable{c.base.String(), err}
+}
+
+// lasting tells what is not tried again, as a person waits for the answer:
+// nobody listens there, there is no such host, its certificate is bad, or it
+// has none.
+func lasting(err error) bool {
+	var dns *net.DNSError
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &dns) && dns.IsNotFound || badCertificate(err) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // refusal reads an answer that is an error.

@@ -46,6 +46,10 @@ type hinter interface{ Hint() string }
 
 // main runs one command line and returns its exit status.
 func (c *cli) main(args []string) int {
+	if slices.Contains(options(args), "--version") {
+		fmt.Fprintln(c.stdout, c.version) // whatever else is there, as in Digdag
+		return 0
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	root := c.rootCommand()
@@ -59,7 +63,7 @@ func (c *cli) main(args []string) int {
 	case errors.As(err, &exit):
 		return exit.status
 	case errors.As(err, &usage):
-		if !slices.Contains(args, "--json") {
+		if !slices.Contains(options(args), "--json") {
 			c.banner()
 		}
 		fmt.Fprint(c.stderr, cmd.UsageString())
@@ -68,6 +72,14 @@ func (c *cli) main(args []string) int {
 	}
 	c.fail(err)
 	return 1
+}
+
+// options are the arguments in front of a -- that ends them.
+func options(args []string) []string {
+	if end := slices.Index(args, "--"); end >= 0 {
+		return args[:end]
+	}
+	return args
 }
 
 // banner opens usage and what the local commands print on standard error, once.
