@@ -1,6 +1,10 @@
 package main
 
-import "gitdag/engine/operator"
+import (
+	"cmp"
+
+	"gitdag/engine/operator"
+)
 
 // operators are the operator types that local commands know.
 func operators() *operator.Registry { return operator.NewRegistry(operator.Builtin()) }
@@ -14,6 +18,11 @@ func configuredOperators(config properties) (*operator.Registry, error) {
 		return nil, err
 	}
 	entries["mail"] = operator.Mail(server)
+	client, err := httpClient(config)
+	if err != nil {
+		return nil, err
+	}
+	entries["http"], entries["http_call"] = operator.HTTP(client), operator.HTTPCall(client)
 	return operator.NewRegistry(entries), nil
 }
 
@@ -27,4 +36,25 @@ func mailServer(config properties) (operator.MailServer, error) {
 		From: r.text("from", ""), Subject: r.text("subject", ""),
 	}
 	return s, r.err
+}
+
+// httpClient reads what holds for the requests of all tasks.
+func httpClient(config properties) (operator.HTTPClient, error) {
+	const prefix, callPrefix = "config.http.", "config.http_call."
+	r := &settings{values: config.below(prefix), prefix: prefix}
+	call := &settings{values: config.below(callPrefix), prefix: callPrefix}
+	c := operator.HTTPClient{
+		UserAgent: r.text("user_agent", ""), MaxRedirects: r.number("max_redirects", 0),
+		MaxStored:   r.number("max_stored_response_content_size", 0),
+		MaxDocument: call.number("max_response_content_size", 0),
+		NoTaskProxy: !r.flag("allow_user_proxy", true),
+	}
+	if r.flag("proxy.enabled", false) {
+		proxy, err := operator.ProxyAddress(r.text("proxy.host", ""), r.number("proxy.port", 0), r.flag("proxy.tls", false))
+		if err != nil {
+			r.note("proxy", err.Error())
+		}
+		c.Proxy = proxy
+	}
+	return c, cmp.Or(r.err, call.err)
 }

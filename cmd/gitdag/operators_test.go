@@ -1,6 +1,10 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +35,58 @@ func TestMailServerOfTheConfiguration(t *testing.T) {
 		if _, err := configuredOperators(properties{"config.mail." + key: "x"}); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+func TestHTTPClientOfTheConfiguration(t *testing.T) {
+	config := properties{}
+	config.read("config.http.user_agent=u\nconfig.http.max_redirects=2\nconfig.http.max_stored_response_content_size=3\n" +
+		"config.http_call.max_response_content_size=4\nconfig.http.allow_user_proxy=false\nconfig.http.proxy.enabled=true\n" +
+		"config.http.proxy.host=h\nconfig.http.proxy.port=5\nconfig.http.proxy.tls=true")
+	want := operator.HTTPClient{
+		UserAgent: "u", MaxRedirects: 2, MaxStored: 3, MaxDocument: 4, NoTaskProxy: true, Proxy: &url.URL{Scheme: "https", Host: "h:5"},
+	}
+	if got, err := httpClient(config); err != nil || !cmp.Equal(got, want) {
+		t.Errorf("got %v, want %v", err, cmp.Diff(want, got))
+	}
+	without := properties{"config.http.proxy.host": "h", "config.http.proxy.port": "5"}
+	if got, err := httpClient(without); err != nil || !cmp.Equal(got, operator.HTTPClient{}) {
+		t.Errorf("without any that is enabled: got %+v, %v", got, err)
+	}
+	for key, want := range map[string]string{
+		"http.max_redirects":                  `configuration: config.http.max_redirects: must be a number of 0 or more, not "x"`,
+		"http.proxy.enabled":                  `configuration: config.http.proxy.enabled: must be true or false, not "x"`,
+		"http_call.max_response_content_size": `configuration: config.http_call.max_response_content_size: must be a number of 0 or more, not "x"`,
+	} {
+		if _, err := configuredOperators(properties{"config." + key: "x"}); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if _, err := httpClient(properties{"config.http.proxy.enabled": "true"}); err == nil {
+		t.Error("got no error for a proxy without a host and a port")
+	}
+}
+
+// A run waits for the server, with what the configuration says.
+func TestHTTPOfARun(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"+t": {"echo>": "day ${session_date}, ${http.last_status}, `+r.UserAgent()+`"}}`)
+	}))
+	defer server.Close()
+	files := map[string]string{"w.dig": "+a:\n  http>: " + server.URL + "\n+b:\n  http_call>: " + server.URL + "\n"}
+	out, err := runIn(t, files, "run", "w", "-X", "config.http.user_agent=robot", "--session", "2031-04-05")
+	if err != nil || !strings.Contains(out, "503 Service Unavailable: retry 1 of 7 in 1s\n") || !strings.Contains(out, "day 2031-04-05, 200, robot\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = runIn(t, files, "run", "w", "-X", "config.http_call.max_response_content_size=9")
+	if err == nil || !strings.Contains(out, "the document is too large: it has more than 9 characters") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -18,6 +18,8 @@ func Builtin() map[string]Entry {
 		"fail":      reading(pure(runFail)),
 		"for_each":  pure(runForEach),
 		"for_range": pure(runForRange),
+		"http":      HTTP(HTTPClient{}),
+		"http_call": HTTPCall(HTTPClient{}),
 		"if":        reading(pure(runIf), "_do", "_else_do", "_retry", "_parallel"),
 		"loop":      pure(runLoop),
 		"mail":      Mail(MailServer{}),

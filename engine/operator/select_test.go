@@ -94,7 +94,7 @@ func TestBuiltin(t *testing.T) {
 	type traits struct{ retries, pure bool }
 	want := map[string]traits{
 		"call": {true, true}, "echo": {false, true}, "embulk": {true, false}, "fail": {false, true}, "for_each": {false, true},
-		"for_range": {false, true}, "if": {false, true}, "loop": {false, true}, "mail": {true, false}, "notify": {false, false},
+		"for_range": {false, true}, "http": {true, false}, "http_call": {true, false}, "if": {false, true}, "loop": {false, true}, "mail": {true, false}, "notify": {false, false},
 		"py": {true, false}, "rb": {true, false}, "require": {true, false}, "sh": {true, false}, "wait": {false, true},
 	}
 	types := registry.Types()
