@@ -173,10 +173,11 @@ func (e *Engine) findFormer(ctx context.Context, r *StartRequest) (err error) {
 		return nil
 	}
 	e.View(func(s *flow.State) {
-		for _, a := range s.Attempts() {
+		for a := range s.AttemptsBefore(0) {
 			if a.Definition == r.Definition {
 				facts := a.AttemptFacts
 				r.Former = &facts
+				return
 			}
 		}
 	})

@@ -117,3 +117,25 @@ func TestPagesCostTheSame(t *testing.T) {
 		}
 	}
 }
+
+// A queue of ten thousand attempts holds the state's lock for as long as a page
+// takes, not as long as the queue is.
+func BenchmarkPageOfAQueue(b *testing.B) {
+	for _, target := range []string{
+		"/api/attempts?include_retried=true&page_size=100", "/api/attempts?page_size=100", "/api/sessions?page_size=100",
+	} {
+		b.Run(target, func(b *testing.B) {
+			s := newStocked(b)
+			s.live(b, 10_000)
+			o := options(ErrNotFound, io.Discard, "")
+			o.Engine = s
+			o.History = &ledger{nothing: nothing{ErrNotFound}, from: 10_001, to: 10_000}
+			h := New(o)
+			for b.Loop() {
+				if answer := ask(h, "GET", target); answer.Code != 200 {
+					b.Fatal(answer.Code, answer.Body)
+				}
+			}
+		})
+	}
+}

@@ -16,10 +16,11 @@ import (
 func (s *server) former(ctx context.Context, id uint64) (*flow.AttemptFacts, error) {
 	var facts *flow.AttemptFacts
 	s.Engine.View(func(state *flow.State) {
-		for _, a := range state.Attempts() {
+		for a := range state.AttemptsBefore(0) {
 			if a.Definition == id && a.Ref != "" {
 				found := a.AttemptFacts
 				facts = &found
+				return
 			}
 		}
 	})
@@ -60,7 +61,7 @@ func (s *server) formerRevision(ctx context.Context, project uint64, revision st
 		}
 	}
 	s.Engine.View(func(state *flow.State) {
-		for _, a := range state.Attempts() {
+		for a := range state.AttemptsBefore(0) {
 			if a.Project == project && a.Revision == revision {
 				add(&a.AttemptFacts)
 			}

@@ -23,11 +23,19 @@ func live(a *flow.Attempt) *flow.Record {
 
 // newest returns the newest live attempt of a session, nil if it has none.
 func newest(x *flow.Session) *flow.Record {
-	list := x.Attempts()
-	if len(list) == 0 {
-		return nil
+	if a := newestOf(x); a != nil {
+		return live(a)
 	}
-	return live(slices.MaxFunc(list, func(a, b *flow.Attempt) int { return int(a.ID) - int(b.ID) }))
+	return nil
+}
+
+func newestOf(x *flow.Session) (newest *flow.Attempt) {
+	for _, a := range x.Attempts() {
+		if newest == nil || a.ID > newest.ID {
+			newest = a
+		}
+	}
+	return newest
 }
 
 func attemptID(r *flow.Record) uint64 { return r.Attempt.ID }
@@ -75,8 +83,11 @@ func (s *server) listAttempts(ctx context.Context, q Query, retried bool) ([]*fl
 	}
 	var lives []*flow.Record
 	s.Engine.View(func(state *flow.State) {
-		for _, a := range slices.Backward(state.Attempts()) {
-			if len(lives) < q.Limit && below(a.ID, q.Before) && q.covers(a.Session) {
+		for a := range state.AttemptsBefore(q.Before) {
+			if len(lives) == q.Limit {
+				return
+			}
+			if q.covers(a.Session) {
 				lives = append(lives, live(a))
 			}
 		}
@@ -91,17 +102,18 @@ func (s *server) listAttempts(ctx context.Context, q Query, retried bool) ([]*fl
 // listNewest lists the newest attempt of each session. One that is newest among
 // the live ones or the archived ones alone does not count.
 func (s *server) listNewest(ctx context.Context, q Query) ([]*flow.Record, error) {
-	var lives []*flow.Record
+	var first []*flow.Record
 	last := map[uint64]uint64{}
 	s.Engine.View(func(state *flow.State) {
-		for _, x := range state.Sessions() {
-			if r := newest(x); r != nil && q.covers(x) {
-				last[x.ID] = r.Attempt.ID
-				lives = append(lives, r)
+		for a := range state.AttemptsBefore(0) {
+			// What is over of a session whose first attempt lives came after that.
+			if a.Index > 1 && newestOf(a.Session) == a && q.covers(a.Session) {
+				last[a.Session.ID] = a.ID
 			}
 		}
+		first = newestBefore(state, q)
 	})
-	lives, err := s.unsurpassed(ctx, lives, q)
+	lives, err := s.unsurpassed(ctx, first, q)
 	if err != nil {
 		return nil, err
 	}
@@ -123,38 +135,54 @@ func (s *server) listNewest(ctx context.Context, q Query) ([]*flow.Record, error
 	}
 }
 
-// unsurpassed returns the page's share of the newest live attempts, without
-// those whose session has a newer one that is over.
-func (s *server) unsurpassed(ctx context.Context, lives []*flow.Record, q Query) ([]*flow.Record, error) {
-	slices.SortFunc(lives, func(a, b *flow.Record) int { return int(b.Attempt.ID) - int(a.Attempt.ID) })
-	kept := lives[:0]
-	for _, r := range lives {
-		if len(kept) == q.Limit {
+// newestBefore returns a page of live attempts that are the newest live ones of
+// their sessions.
+func newestBefore(state *flow.State, q Query) (page []*flow.Record) {
+	for a := range state.AttemptsBefore(q.Before) {
+		if len(page) == q.Limit {
 			break
 		}
-		if !below(r.Attempt.ID, q.Before) {
-			continue
-		}
-		past, err := s.History.Session(ctx, r.Session.ID)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, err
-		}
-		if err != nil || past.Attempt.ID <= r.Attempt.ID {
-			kept = append(kept, r)
+		if newestOf(a.Session) == a && q.covers(a.Session) {
+			page = append(page, live(a))
 		}
 	}
-	return kept, nil
+	return page
+}
+
+// unsurpassed returns the page's share of the newest live attempts, without
+// those whose session has a newer one that is over. The page begins with first;
+// where that does not fill it, the live ones below come next.
+func (s *server) unsurpassed(ctx context.Context, first []*flow.Record, q Query) (kept []*flow.Record, err error) {
+	for page := first; ; {
+		for _, r := range page {
+			if len(kept) == q.Limit {
+				break
+			}
+			past, err := s.History.Session(ctx, r.Session.ID)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return nil, err
+			}
+			if err != nil || past.Attempt.ID <= r.Attempt.ID {
+				kept = append(kept, r)
+			}
+		}
+		if len(page) < q.Limit || len(kept) == q.Limit {
+			return kept, nil
+		}
+		q.Before = page[len(page)-1].Attempt.ID
+		s.Engine.View(func(state *flow.State) { page = newestBefore(state, q) })
+	}
 }
 
 // listSessions returns a page of sessions, each by its newest attempt.
 func (s *server) listSessions(ctx context.Context, q Query) ([]*flow.Record, error) {
 	var lives []*flow.Record
 	s.Engine.View(func(state *flow.State) {
-		for _, x := range slices.Backward(state.Sessions()) {
+		for x := range state.SessionsBefore(q.Before) {
 			if len(lives) == q.Limit {
 				return
 			}
-			if r := newest(x); r != nil && below(x.ID, q.Before) && q.covers(x) {
+			if r := newest(x); r != nil && q.covers(x) {
 				lives = append(lives, r)
 			}
 		}

@@ -121,11 +121,7 @@ func (s *server) showStatus(w http.ResponseWriter, r *request) error {
 			status.Repositories[i] = repositoryOf(&syncing[i], state)
 		}
 		status.Running.Tasks = state.Running()
-		for _, a := range state.Attempts() {
-			if !a.Done {
-				status.Running.Attempts++
-			}
-		}
+		status.Running.Attempts = state.Active()
 		status.Failing = failing(state)
 		status.NextRuns = s.next(state)
 		status.Alerts = alerts(state)

@@ -55,6 +55,7 @@ func (s *State) add(e *AttemptStarted, after uint64) {
 	if x == nil {
 		x = &Session{SessionFacts: e.Session}
 		s.sessions[x.ID] = x
+		s.ofSessions.add(x)
 		s.bySession[key] = x
 	}
 	a := &Attempt{
@@ -63,6 +64,7 @@ func (s *State) add(e *AttemptStarted, after uint64) {
 	}
 	x.attempts = append(x.attempts, a)
 	s.attempts[a.ID] = a
+	s.ofAttempts.add(a)
 	s.last.Session = max(s.last.Session, x.ID)
 	s.last.Attempt = max(s.last.Attempt, a.ID)
 	s.enter(a)
@@ -473,6 +475,7 @@ func (s *State) applySettled(e *AttemptSettled) {
 func (s *State) applyArchived(e *AttemptArchived) {
 	a := s.attempts[e.Attempt]
 	delete(s.attempts, a.ID)
+	s.ofAttempts.remove(a)
 	x := a.Session
 	for i := range x.attempts {
 		if x.attempts[i] == a {
@@ -482,6 +485,7 @@ func (s *State) applyArchived(e *AttemptArchived) {
 	}
 	if len(x.attempts) == 0 {
 		delete(s.sessions, x.ID)
+		s.ofSessions.remove(x)
 		delete(s.bySession, sessionKey{workflowKey{x.Project, x.Workflow}, x.Time.Unix()})
 	}
 }

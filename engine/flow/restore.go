@@ -62,6 +62,7 @@ func (d *stateDecoder) line(l *wireLine) error {
 	case l.Session != nil:
 		x := &Session{SessionFacts: *l.Session}
 		d.s.sessions[x.ID] = x
+		d.s.ofSessions.add(x)
 		d.s.bySession[sessionKey{workflowKey{x.Project, x.Workflow}, x.Time.Unix()}] = x
 	case l.Attempt != nil:
 		return d.attemptLine(l.Attempt)
@@ -155,6 +156,7 @@ func (d *stateDecoder) attemptLine(w *wireAttempt) error {
 	a.Waiting = a.tree != nil
 	x.attempts = append(x.attempts, a)
 	d.s.attempts[a.ID] = a
+	d.s.ofAttempts.add(a)
 	d.s.enter(a)
 	d.attempt = a
 	return nil

@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"iter"
+	"slices"
 	"sort"
 	"time"
 
@@ -56,6 +58,8 @@ type State struct {
 	bySession   map[sessionKey]*Session
 	byProject   map[string]*Project
 	definitions map[uint64]*Workflow // of live projects and deleted ones
+	ofAttempts  ordered[*Attempt]
+	ofSessions  ordered[*Session]
 	counts
 
 	// What follows is worked out from the rest and is not part of the state's
@@ -326,17 +330,23 @@ func (a *Attempt) Size() int { return a.size }
 func (s *State) Attempt(id uint64) *Attempt { return s.attempts[id] }
 
 // Attempts returns the live attempts in the order of their ids.
-func (s *State) Attempts() []*Attempt {
-	return sorted(s.attempts, func(a *Attempt) uint64 { return a.ID })
-}
+func (s *State) Attempts() []*Attempt { return slices.Clone(s.ofAttempts) }
+
+// AttemptsBefore yields the live attempts with ids below another one, the
+// newest first; 0 begins with the newest of all. It costs what it yields.
+func (s *State) AttemptsBefore(id uint64) iter.Seq[*Attempt] { return s.ofAttempts.before(id) }
+
+// Active returns how many attempts are not over.
+func (s *State) Active() int { return s.active }
 
 // Session returns a live session; nil if there is none of that id.
 func (s *State) Session(id uint64) *Session { return s.sessions[id] }
 
 // Sessions returns the live sessions in the order of their ids.
-func (s *State) Sessions() []*Session {
-	return sorted(s.sessions, func(x *Session) uint64 { return x.ID })
-}
+func (s *State) Sessions() []*Session { return slices.Clone(s.ofSessions) }
+
+// SessionsBefore is [State.AttemptsBefore] for sessions.
+func (s *State) SessionsBefore(id uint64) iter.Seq[*Session] { return s.ofSessions.before(id) }
 
 // Attempts returns the session's attempts that have not been archived, oldest
 // first.
