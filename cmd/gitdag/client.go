@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +52,10 @@ func (c *cli) asking(cmd *cobra.Command, o *clientOptions, run func(context.Cont
 		if err != nil {
 			return err
 		}
-		return run(cmd.Context(), agent, args)
+		out := &output{Writer: c.stdout}
+		c.stdout = out
+		defer func() { c.stdout = out.Writer }()
+		return cmp.Or(run(cmd.Context(), agent, args), out.err)
 	}
 	if cmd.ValidArgsFunction == nil {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -129,8 +131,8 @@ func (c *cli) interactive(config properties) bool {
 }
 
 func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	f := fileOf(stream)
+	return f != nil && term.IsTerminal(int(f.Fd()))
 }
 
 // header is what goes with each request, from low to high: the configuration,

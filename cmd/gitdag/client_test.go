@@ -46,6 +46,9 @@ func newFakeAgent(t *testing.T, pairs ...string) *fakeAgent {
 	return a
 }
 
+// dies is the answer of an agent that ends in the middle of it, for good.
+const dies = "dies"
+
 var statusPrefix = regexp.MustCompile(`(?s)^([2-5]\d\d) (.*)$`)
 
 func (a *fakeAgent) answer(w http.ResponseWriter, r *http.Request) {
@@ -68,6 +71,10 @@ func (a *fakeAgent) answer(w http.ResponseWriter, r *http.Request) {
 		a.answers[r.Method+" "+r.URL.Path] = list[1:]
 	}
 	status, text := http.StatusOK, list[0]
+	if text == dies {
+		_ = a.server.Listener.Close()
+		panic(http.ErrAbortHandler)
+	}
 	if m := statusPrefix.FindStringSubmatch(text); m != nil {
 		status, _ = strconv.Atoi(m[1])
 		text = m[2]

@@ -263,8 +263,8 @@ func (c *cli) openConsole(o *commonOptions) (console *local.Console, done func()
 
 // colored tells whether standard output is a terminal that likes colours.
 func (c *cli) colored() bool {
-	f, ok := c.stdout.(*os.File)
-	if !ok || c.getenv("NO_COLOR") != "" || c.getenv("TERM") == "dumb" {
+	f := fileOf(c.stdout)
+	if f == nil || c.getenv("NO_COLOR") != "" || c.getenv("TERM") == "dumb" {
 		return false
 	}
 	info, err := f.Stat()

@@ -127,6 +127,16 @@ func TestLogOfAnEndlessLine(t *testing.T) {
 	}
 }
 
+// An agent that dies ends a command that follows, with what was there.
+func TestLogOfAnAgentThatDies(t *testing.T) {
+	a := newFakeAgent(t, "GET /api/attempts/9", stillRunning, "GET /api/attempts/9", dies,
+		"GET /api/logs/9/files", files(logFile("+w+a", 0, 4)), logPath("+w+a", 0), "one\n")
+	got := a.gitdag("log", "9", "-f")
+	if got.status != 1 || got.stdout != "one\n" || !strings.HasPrefix(got.stderr, "error: no agent answers at "+a.server.URL) {
+		t.Errorf("got %+v, want what there was and an error", got)
+	}
+}
+
 // Ctrl-C ends a command that follows, without a word.
 func TestLogInterrupted(t *testing.T) {
 	a := newFakeAgent(t, "GET /api/attempts/9", stillRunning, "GET /api/logs/9/files", files())
