@@ -14,6 +14,7 @@ import (
 	"gitdag/engine"
 	"gitdag/engine/expr"
 	"gitdag/engine/flow"
+	"gitdag/engine/operator"
 	"gitdag/engine/params"
 	"gitdag/engine/secret"
 	"gitdag/engine/tasklog"
@@ -32,6 +33,9 @@ type Options struct {
 	Alerts notify.Sender
 	// Params are visible to all tasks, below all others.
 	Params *params.Map
+	// Operators are the types of tasks that there are; nil means those that are
+	// built in.
+	Operators *operator.Registry
 	// Directory is what the agent runs if the configuration names no repository.
 	Directory *Directory
 	// Server is what Digdag's server can be told and the configuration has no key
@@ -89,6 +93,8 @@ func (a *Agent) complete(c *Config) error {
 		return &hinted{errors.New("no repository is configured"), "allow_push: true is for an agent that projects are pushed to"}
 	case c.Secrets.KeyFile != "" && !a.options.Server.SecretKey.IsZero():
 		return errors.New("two keys for secrets are configured")
+	case len(c.Secrets.OldKeyFiles) > 0 && c.Secrets.KeyFile == "" && a.options.Server.SecretKey.IsZero():
+		return errors.New("secrets.old_key_files needs the key that takes their place, in secrets.key_file")
 	}
 	if err := c.complete(); err != nil {
 		return err

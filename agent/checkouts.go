@@ -72,8 +72,8 @@ func (e *unpackError) Unwrap() error { return e.error }
 // restore makes a checkout again that is gone. The error is [fs.ErrNotExist]
 // if it did not come from an archive that is kept.
 func (c *checkouts) restore(tree string) error {
-	if len(tree) != objectNameLength || strings.Trim(tree, "0123456789abcdef") != "" {
-		return fs.ErrNotExist // a path, or the tree of a repository
+	if !isObjectName(tree) {
+		return fs.ErrNotExist
 	}
 	data, err := c.objects.Read(tree)
 	if err != nil {
@@ -82,6 +82,40 @@ func (c *checkouts) restore(tree string) error {
 	// Limits that were lowered since do not concern what was accepted.
 	p := &pushedTree{tree: tree, owner: flow.PushedSource(""), from: bytes.NewReader(data)}
 	return c.adopt(p, func(string) error { return nil })
+}
+
+// sweep removes the checkouts of archives that nothing uses. The caller sees to
+// it that nothing is pushed meanwhile.
+func (c *checkouts) sweep(used []string) (removed int, err error) {
+	dir := filepath.Join(c.data, "checkouts")
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("list checkouts: %w", err)
+	}
+	needed := make(map[string]bool, len(used))
+	for _, tree := range used {
+		needed[tree] = true
+	}
+	for _, e := range entries {
+		if !isObjectName(e.Name()) || needed[e.Name()] {
+			continue
+		}
+		// First out of sight, so that half a checkout never has a name.
+		away := filepath.Join(c.tmp, "gone-"+e.Name())
+		if err := os.Rename(filepath.Join(dir, e.Name()), away); err != nil {
+			return removed, fmt.Errorf("delete a checkout: %w", err)
+		}
+		if err := os.RemoveAll(away); err != nil {
+			return removed, fmt.Errorf("delete a checkout: %w", err)
+		}
+		removed++
+	}
+	return removed, nil
+}
+
+// isObjectName tells an archive from a path, and from the tree of a repository.
+func isObjectName(tree string) bool {
+	return len(tree) == objectNameLength && strings.Trim(tree, "0123456789abcdef") == ""
 }
 
 // objectNameLength is that of a SHA-256 in hexadecimal.

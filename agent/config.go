@@ -85,6 +85,8 @@ type Auth struct {
 type Secrets struct {
 	// KeyFile holds the key that the store of secrets is encrypted with.
 	KeyFile string `yaml:"key_file"`
+	// OldKeyFiles hold keys that it was encrypted with before.
+	OldKeyFiles []string `yaml:"old_key_files"`
 	// Dir has a file for each secret that all projects may read.
 	Dir string `yaml:"dir"`
 }
@@ -311,9 +313,13 @@ func (c *Config) validate() error {
 
 // needsRestart tells whether next differs in what is read at the start only.
 func (c *Config) needsRestart(next *Config) bool {
-	return c.Data != next.Data || c.Listen != next.Listen || c.Auth != next.Auth || c.Secrets != next.Secrets ||
+	return c.Data != next.Data || c.Listen != next.Listen || c.Auth != next.Auth || !c.Secrets.equal(&next.Secrets) ||
 		c.AllowPush != next.AllowPush || c.Log != next.Log || c.Limits.storage() != next.Limits.storage() ||
 		c.Tasks.KillGrace != next.Tasks.KillGrace || !slices.Equal(c.Tasks.Env, next.Tasks.Env)
+}
+
+func (s *Secrets) equal(other *Secrets) bool {
+	return s.KeyFile == other.KeyFile && s.Dir == other.Dir && slices.Equal(s.OldKeyFiles, other.OldKeyFiles)
 }
 
 // storage are the limits that are read at the start only.

@@ -16,8 +16,8 @@ import (
 // housekeepingEvery is how often what has outlived its use is removed.
 const housekeepingEvery = time.Hour
 
-// keepHouse removes old history, logs, workspaces, secrets and objects
-// until ctx is done.
+// keepHouse removes old history, logs, workspaces, secrets, revisions and
+// objects until ctx is done.
 func (a *Agent) keepHouse(ctx context.Context) {
 	tick := time.NewTicker(housekeepingEvery)
 	defer tick.Stop()
@@ -47,6 +47,11 @@ func (a *Agent) tidy(ctx context.Context, now time.Time) {
 	}
 	if err := a.sweepSecrets(); err != nil {
 		a.log.Warn("the secrets of deleted projects could not be removed", "err", err)
+	}
+	if n, err := a.projects.sweep(ctx, a.target()); err != nil {
+		a.log.Warn("the files of old revisions could not be removed", "err", err)
+	} else if n > 0 {
+		a.log.Info("the files of old revisions removed", "count", n)
 	}
 	if err := a.sweepObjects(ctx); err != nil {
 		a.log.Warn("objects that nothing names could not be removed", "err", err)

@@ -211,6 +211,22 @@ func (p *projects) Delete(ctx context.Context, project uint64) error {
 	return apiError(p.engine.DeleteProject(ctx, project))
 }
 
+// sweep removes the checkouts of what was pushed that no revision, no attempt
+// and no retry needs.
+func (p *projects) sweep(ctx context.Context, t target) (int, error) {
+	select { // a push may be about to make use of one that is not in use
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	used, err := t.InUse(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return p.checkouts.sweep(used)
+}
+
 // Archive opens the files of a revision: what was pushed as it came, else what
 // its checkout holds.
 func (p *projects) Archive(_ context.Context, project uint64, revision string) (io.ReadCloser, int64, error) {

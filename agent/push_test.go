@@ -22,6 +22,7 @@ import (
 
 	"gitdag/bench/agenttest"
 	"gitdag/engine/flow"
+	"gitdag/engine/operator"
 	"gitdag/engine/params"
 	"gitdag/engine/secret"
 )
@@ -472,14 +473,109 @@ func TestRevisionsArePruned(t *testing.T) {
 	if len(list.Revisions) != 2 || list.Revisions[0].Revision != "r3" {
 		t.Errorf("revisions %+v, want r3 and r2", list.Revisions)
 	}
+	r.tidyAll()
+	for i, name := range archives {
+		r.wantKept(fmt.Sprintf("r%d", i), name, i >= 2)
+	}
+}
+
+// An attempt keeps the revision that it runs for as long as it may be retried,
+// whatever is pushed meanwhile.
+func TestRevisionInUseIsKept(t *testing.T) {
+	r := newPushRig(t)
+	r.config.Retention.Revisions = 1
+	r.start()
+	gate := filepath.Join(t.TempDir(), "gate")
+	wait := func(then string) map[string]string {
+		return map[string]string{"w.dig": "+a: {sh>: 'while [ ! -e " + gate + " ]; do sleep 0.02; done'}\n+b: {sh>: bin/b}\n", "bin/b": then}
+	}
+	var ids []uint64
+	var archives []string
+	for i, then := range []string{"exit 0\n", "exit 1\n"} {
+		r.pushed("flows", fmt.Sprintf("r%d", i), wait("#!/bin/sh\n"+then))
+		r.view(func(s *flow.State) { archives = append(archives, s.ProjectNamed("flows").Checkout) })
+		ids = append(ids, r.begin("w", time.Unix(1_700_000_000+int64(i), 0)))
+	}
+	r.pushed("flows", "r2", map[string]string{"v.dig": "+a: {echo>: a}\n"})
+	r.tidyAll()
+	for i, name := range archives {
+		r.wantKept(fmt.Sprintf("r%d, running", i), name, true)
+	}
+	// Lost files are made again from the archive, for a task that begins later too.
+	if err := os.RemoveAll(filepath.Join(r.config.Data, "checkouts")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if good, bad := r.ended(ids[0]), r.ended(ids[1]); !good || bad {
+		t.Errorf("the attempts succeeded: %v, %v, want the first alone\n%s", good, bad, r.log)
+	}
+	var retried struct{ ID string }
+	body := fmt.Sprintf(`{"workflowId": "%d", "sessionTime": "2023-11-14T22:13:21Z", "retryAttemptName": "again",
+		"resume": {"mode": "failed", "attemptId": "%d"}, "params": {}}`, r.definitionOf(ids[1]), ids[1])
+	if got := r.ask(http.MethodPut, "/api/attempts", body, "", &retried); got != http.StatusOK {
+		t.Fatalf("retry: got %d\n%s", got, r.log)
+	}
+	r.ended(ids[1] + 1)
+	r.stop()
+	r.version = "next" // begins a segment with what comes now; the old one names the archive
+	r.start()
+	r.pushed("other", "r1", map[string]string{"v.dig": "+a: {echo>: a}\n"})
+	r.tidyAll()
+	r.wantKept("r0, over", archives[0], false)
+	r.wantKept("r1, may be retried", archives[1], true)
+}
+
+// definitionOf returns the id of the definition that an attempt of the history
+// has run.
+func (r *rig) definitionOf(attempt uint64) uint64 {
+	r.t.Helper()
+	past, err := r.agent.store.history.Attempt(r.t.Context(), attempt)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return past.Attempt.Definition
+}
+
+// tidyAll removes all that nothing needs: what has been written lately is spared
+// by the first round.
+func (r *rig) tidyAll() {
+	r.t.Helper()
 	r.snapshot()
 	for range 2 {
-		r.agent.tidy(t.Context(), time.Now())
+		r.agent.tidy(r.t.Context(), time.Now())
 	}
-	for i, name := range archives {
-		_, err := r.agent.store.objects.Read(name)
-		if kept := i >= 2; kept != (err == nil) {
-			t.Errorf("archive of r%d: %v, want it kept: %v", i, err, kept)
+}
+
+// wantKept checks whether the archive of a revision and its files are there.
+func (r *rig) wantKept(what, archive string, want bool) {
+	r.t.Helper()
+	_, err := r.agent.store.objects.Read(archive)
+	if (err == nil) != want {
+		r.t.Errorf("archive of %s: %v, want it kept: %v", what, err, want)
+	}
+	if _, err := os.Stat(r.agent.source.dir(archive)); (err == nil) != want {
+		r.t.Errorf("checkout of %s: %v, want it kept: %v", what, err, want)
+	}
+}
+
+// Tasks find the operators that the agent is given.
+func TestOperatorsOfTheAgent(t *testing.T) {
+	entries := operator.Builtin()
+	entries["hail"] = entries["echo"]
+	for _, known := range []bool{true, false} {
+		r := newPushRig(t)
+		if known {
+			r.operators = operator.NewRegistry(entries)
+		}
+		r.start()
+		r.pushed("etl", "r1", map[string]string{"w.dig": "+a: {hail>: the tide}\n"})
+		if _, ok := r.startByID(r.definition("etl", "w"), "{}"); ok != known {
+			t.Errorf("the attempt succeeded: %v, want %v\n%s", ok, known, r.log)
+		}
+		if warned := r.log.Count("project has a warning") > 0; warned == known {
+			t.Errorf("a push warns of the operator: %v, want %v\n%s", warned, !known, r.log)
 		}
 	}
 }

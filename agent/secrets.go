@@ -12,20 +12,47 @@ import (
 	"gitdag/engine/secret"
 )
 
-// openSecrets opens the store of the projects' secrets.
+// openSecrets opens the store of the projects' secrets. What cannot be read in
+// it concerns its project alone, and is told at once; a key that was replaced is
+// of no more use afterwards (Q18).
 func (a *Agent) openSecrets(c *Config) (*secret.Store, error) {
 	key := a.options.Server.SecretKey
+	var err error
 	if c.Secrets.KeyFile != "" {
-		var warning string
-		var err error
-		if key, warning, err = secret.LoadKey(c.Secrets.KeyFile); err != nil {
+		if key, err = a.loadKey(c.Secrets.KeyFile); err != nil {
 			return nil, err
 		}
-		if warning != "" {
-			a.log.Warn(warning)
+	}
+	old := make([]secret.Key, len(c.Secrets.OldKeyFiles))
+	for i, file := range c.Secrets.OldKeyFiles {
+		if old[i], err = a.loadKey(file); err != nil {
+			return nil, err
 		}
 	}
-	return secret.Open(filepath.Join(c.Data, "secrets"), key)
+	store, err := secret.Open(filepath.Join(c.Data, "secrets"), key, old...)
+	if err != nil {
+		return nil, err
+	}
+	if len(old) > 0 {
+		err = store.Rotate()
+	} else {
+		err = store.Check()
+	}
+	switch {
+	case err != nil:
+		a.log.Error("not all secrets can be read", "err", err)
+	case len(old) > 0:
+		a.log.Info("all secrets are sealed with the one key now: secrets.old_key_files is not needed any more")
+	}
+	return store, nil
+}
+
+func (a *Agent) loadKey(file string) (secret.Key, error) {
+	key, warning, err := secret.LoadKey(file)
+	if warning != "" {
+		a.log.Warn(warning)
+	}
+	return key, err
 }
 
 // taskSecrets finds the secrets of a project's tasks: in the store, in the

@@ -34,7 +34,10 @@ func (a *Agent) startEngine(ctx context.Context) error {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	a.alerts.Store(alerts)
-	operators := operator.NewRegistry(operator.Builtin())
+	operators := a.options.Operators
+	if operators == nil {
+		operators = operator.NewRegistry(operator.Builtin())
+	}
 	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
 	a.onStop(func(context.Context) { a.evaluator.Close() })
 	o := a.engineOptions(c, operators)

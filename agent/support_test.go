@@ -16,6 +16,7 @@ import (
 	"gitdag/bench/agenttest"
 	"gitdag/engine"
 	"gitdag/engine/flow"
+	"gitdag/engine/operator"
 	"gitdag/engine/params"
 	"gitdag/gitsync"
 	"gitdag/notify"
@@ -46,6 +47,7 @@ type rig struct {
 	directory *Directory
 	server    Server
 	params    *params.Map
+	operators *operator.Registry
 
 	version  string
 	sessions int64 // started by run
@@ -79,7 +81,7 @@ func (r *rig) tryStart() error {
 	}
 	a, err := New(Options{
 		Config: r.config, Self: self, Version: r.version, Alerts: r.told, Directory: r.directory,
-		Server: r.server, Params: r.params,
+		Server: r.server, Params: r.params, Operators: r.operators,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

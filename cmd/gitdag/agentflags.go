@@ -69,6 +69,8 @@ func (f *agentFlags) addSettings(flags *pflag.FlagSet) {
 	flags.StringVar(&catchUp, "catch-up", "", "missed ticks that run: all, last or none (default all)")
 	f.lay("catch-up", func(c *agent.Config) (err error) { c.CatchUp, err = agent.ParseCatchUp(catchUp); return err })
 	f.number(flags, "catch-up-limit", "missed ticks of a workflow that run at most (default 100)", func(c *agent.Config) *int { return &c.CatchUpLimit })
+	flags.StringSliceVar(&f.set.Secrets.OldKeyFiles, "secrets-old-key-files", nil, "files with keys that the secrets were encrypted with before")
+	f.lay("secrets-old-key-files", func(c *agent.Config) error { c.Secrets.OldKeyFiles = f.set.Secrets.OldKeyFiles; return nil })
 	f.text(flags, "secrets-dir", "directory with a file for each secret that all projects may read", func(c *agent.Config) *string { return &c.Secrets.Dir })
 	slack := func(c *agent.Config) *agent.Slack { return &c.Alerts.Slack }
 	f.text(flags, "slack-webhook-file", "file with the address of a Slack webhook", func(c *agent.Config) *string { return &slack(c).WebhookURLFile })

@@ -111,7 +111,10 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	types := operators()
+	types, err := configuredOperators(config)
+	if err != nil {
+		return nil, err
+	}
 	known := func(name string) bool { _, ok := types.Lookup(name); return ok }
 	if _, err := c.loadProject(dir, dig.Options{Operators: known}, func(dig.Diagnostic) {}); err != nil {
 		return nil, err // warnings are the agent's to tell
@@ -128,6 +131,7 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 		},
 		Version:   c.version,
 		Alerts:    alerts,
+		Operators: types,
 		Directory: &agent.Directory{Dir: dir, Params: params, Environ: c.environ(), Secrets: c.secrets(config), Logs: logs},
 	}, nil
 }

@@ -49,6 +49,9 @@ func (c *cli) serverAgent(o *serverOptions) (*agent.Options, []remark, error) {
 	if options.Alerts != nil && options.Config.Alerts != (agent.Alerts{}) {
 		return nil, nil, usagef("notification.type and a Slack channel cannot both be given")
 	}
+	if options.Operators, err = configuredOperators(config); err != nil {
+		return nil, nil, err
+	}
 	if options.Params, err = o.serverParams(r, config); err != nil {
 		return nil, nil, err
 	}
