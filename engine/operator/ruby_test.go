@@ -232,7 +232,7 @@ def unwritable; Digdag.env.add_subtask({'x' => Float::NAN}); end
 		{p.call("Job.go"), "Job#initialize needs the parameter 'a', which is not set (ArgumentError)"},
 		{p.call("Job.hidden"), "undefined method"},
 		{p.call("Job.none"), "undefined method"},
-		{p.call("nothing_here"), "undefined method"},
+		{p.call("nothing_here"), head + "the top level has no method 'nothing_here' (ArgumentError)"},
 		{p.call("Nothing::Here.x"), "uninitialized constant Nothing"},
 		{p.call(".x"), "(NameError)"},
 		{p.call("mute"), head + " (Mute)\n"},
@@ -252,7 +252,7 @@ def unwritable; Digdag.env.add_subtask({'x' => Float::NAN}); end
 		{require("broken"), "(SyntaxError)"},
 		{require("missing"), "cannot load such file -- no_such_library (LoadError)"},
 		{require("not_there"), "cannot load such file -- not_there (LoadError)"},
-		{p.task("rb>", "work"), "undefined method"},
+		{p.task("rb>", "work"), "the top level has no method 'work': the parameter require names the file that has it (ArgumentError)"},
 	} {
 		if got := p.failure(t, tt.task); !strings.HasPrefix(got, head) || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: got\n%s\nwant it to contain\n%s", encoded(tt.task.Local), got, tt.want)

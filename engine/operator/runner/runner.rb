@@ -110,6 +110,10 @@ module Digdag
       constant, dot, name = command.rpartition('.')
       method =
         if dot.empty?
+          unless method?(nil, name)
+            hint = params['require'] ? '' : ': the parameter require names the file that has it'
+            raise ArgumentError, "the top level has no method '#{name}'#{hint}"
+          end
           MAIN.method(name)
         elsif instance_method?(owner = Object.const_get(constant), name)
           call(owner.method(:new), owner.instance_method(:initialize), params).public_method(name)
