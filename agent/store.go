@@ -38,7 +38,7 @@ func openStore(ctx context.Context, dir, version string, config flow.Config, log
 	fsys := journal.OSFS(dir)
 	s := &store{}
 	var found *journal.Recovery
-	if s.journal, found, err = journal.Open(fsys, journal.Options{Writer: version}); err != nil {
+	if s.journal, found, err = journal.Open(fsys, journal.Options{Writer: version, Schema: flow.Schema}); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -18,6 +18,11 @@ type Objects interface {
 	Manifest(ref string) (*Manifest, error)
 }
 
+// Schema is the version of what stands in a journal: events, snapshots and the
+// objects that they name. It rises with each event or field that an older
+// version does not know; what older versions wrote is always read.
+const Schema = 2
+
 // EncodeEvent returns the line that stands for an event in the journal.
 // Trees, manifests and large values must have been given their names.
 func EncodeEvent(e Event) ([]byte, error) {
