@@ -33,6 +33,14 @@ func (p Page) sized(size string) url.Values {
 // fullPage is how many entries a list has unless told otherwise.
 const fullPage = 100
 
+// Full tells whether so many entries fill the page: there may be more behind it.
+func (p Page) Full(entries int) bool {
+	if p.Size == 0 {
+		return entries >= fullPage
+	}
+	return entries >= p.Size
+}
+
 // lists are the answers of which each has one.
 type lists struct {
 	Projects  []api.Project

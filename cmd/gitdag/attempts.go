@@ -30,7 +30,10 @@ func (c *cli) attemptsCommand() *cobra.Command {
 			return err
 		}
 		slices.Reverse(list)
-		return c.result(&o, list, func() { c.printAttempts(list) })
+		return c.result(&o, list, func() {
+			c.printAttempts(list)
+			hintAtPage(c, page, list, func(a *api.Attempt) api.ID { return a.ID })
+		})
 	})
 	pageFlags(cmd.Flags(), &page)
 	return cmd
@@ -73,13 +76,16 @@ func (c *cli) printAttempts(list []api.Attempt) {
 	for i := range list {
 		c.printAttempt(&list[i])
 	}
-	c.hintAtStart(len(list))
 }
 
-// hintAtStart says how there can be something to list.
-func (c *cli) hintAtStart(entries int) {
-	if entries == 0 {
+// hintAtPage says how there can be something to list, or how to list what is
+// older than a full page, the oldest first.
+func hintAtPage[T any](c *cli, page client.Page, list []T, id func(*T) api.ID) {
+	switch {
+	case len(list) == 0 && page.LastID == 0:
 		c.hint("nothing has run yet; start a workflow with: gitdag start PROJECT WORKFLOW --session now")
+	case len(list) > 0 && page.Full(len(list)):
+		c.hint("there may be older ones: --last-id %s lists them", id(&list[0]))
 	}
 }
 

@@ -120,6 +120,9 @@ var callsOfCommands = []struct {
 		"GET attempts/2", `PUT attempts {"workflowId":"4","sessionTime":"2031-04-05T00:00:00Z","params":{"a":"1","b":"2"},"retryAttemptName":"last","resume":null}`,
 	}},
 	{"log 1 +w+one", 0, []string{"GET logs/1/files?task=%2Bw%2Bone", "GET logs/1/files/<log>"}},
+	{"log 1 +w+one -f", 0, []string{
+		"GET logs/1/files?task=%2Bw%2Bone", "GET logs/1/files/<log>", "GET attempts/1", "GET logs/1/files?task=%2Bw%2Bone",
+	}},
 	{"kill 2", 1, []string{"POST attempts/2/kill {}"}},
 	{"attempts", 0, []string{"GET attempts"}},
 	{"attempts -s 2 -i 4", 0, []string{"GET attempts?last_id=4&page_size=2"}},
@@ -129,6 +132,8 @@ var callsOfCommands = []struct {
 	{"sessions", 0, []string{"GET sessions"}},
 	{"sessions tide", 0, []string{"GET projects?name=tide", "GET projects/1/sessions"}},
 	{"sessions tide w", 0, []string{"GET projects?name=tide", "GET projects/1/sessions?workflow=w"}},
+	// Ours asks whether there is such a workflow, where it has no sessions.
+	{"sessions tide ghost", 1, []string{"GET projects?name=tide", "GET projects/1/sessions?workflow=ghost", "GET projects/1/workflows?name=ghost"}},
 	{"workflows", 0, []string{"GET workflows?count=100&order=asc"}},
 	{"workflows tide", 0, []string{"GET projects?name=tide", "GET projects/1/workflows"}},
 	{"workflows tide w", 0, []string{"GET projects?name=tide", "GET projects/1/workflows?name=w"}},
@@ -155,8 +160,11 @@ var callsOfCommands = []struct {
 		"GET projects?name=tide", "GET projects/1/schedules", "POST schedules/1/enable {}", "GET projects/1/schedules?last_id=1",
 	}},
 	{"disable tide buoy", 0, []string{"GET projects?name=tide", "GET projects/1/schedules?workflow=buoy", "POST schedules/1/disable {}"}},
+	{"enable tide buoy", 0, []string{"GET projects?name=tide", "GET projects/1/schedules?workflow=buoy", "POST schedules/1/enable {}"}},
+	{"disable 1", 0, []string{"POST schedules/1/disable {}"}},
 	{"enable 1", 0, []string{"POST schedules/1/enable {}"}},
 	{"download tide -o out -r r1", 0, []string{"GET projects?name=tide", "GET projects/1/archive?revision=r1"}},
+	{"download tide", 0, []string{"GET projects?name=tide", "GET projects/1/archive?revision=<uuid>"}},
 	{"secrets --project tide", 0, []string{"GET projects?name=tide", "GET projects/1/secrets"}},
 	// There is no key to keep it with.
 	{"secrets --project tide --set k=v", 1, []string{"GET projects?name=tide", `PUT projects/1/secrets/k {"value":"v"}`}},

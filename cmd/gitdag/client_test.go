@@ -174,7 +174,7 @@ func TestAttempts(t *testing.T) {
   kill requested: true
   status: running
 
-`, ""})
+`, "hint: there may be older ones: --last-id 9021 lists them\n"})
 	if diff := cmp.Diff([]string{"GET /api/attempts?last_id=9999&page_size=2"}, a.requests()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -10,17 +10,17 @@ import (
 	"gitdag/agent/client"
 )
 
-// names finds what an argument can be, given the arguments before it.
-type names func(ctx context.Context, agent *client.Client, before []string) ([]cobra.Completion, error)
+// names finds what an argument can be that is begun, given those before it.
+type names func(ctx context.Context, agent *client.Client, before []string, begun string) ([]cobra.Completion, error)
 
 // completionTime is how long a person waits for a completion.
-const completionTime = 2 * time.Second
+const completionTime = time.Second
 
 // completing completes arguments by what the agent knows: the n-th by the n-th
 // of these, a file where that is nil. An agent that cannot be asked completes
 // nothing.
 func (c *cli) completing(o *clientOptions, arguments ...names) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) >= len(arguments) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -36,7 +36,7 @@ func (c *cli) completing(o *clientOptions, arguments ...names) cobra.CompletionF
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 		defer cancel()
-		list, err := find(ctx, agent, args)
+		list, err := find(ctx, agent, args, begun)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
@@ -44,12 +44,14 @@ func (c *cli) completing(o *clientOptions, arguments ...names) cobra.CompletionF
 	}
 }
 
-func projectNames(ctx context.Context, agent *client.Client, _ []string) ([]cobra.Completion, error) {
-	list, err := agent.Projects(ctx, client.Filter{})
+// projectNames asks for one page of names that contain what is begun: a list
+// that is longer helps nobody.
+func projectNames(ctx context.Context, agent *client.Client, _ []string, begun string) ([]cobra.Completion, error) {
+	list, err := agent.Projects(ctx, client.Filter{Page: client.Page{Size: 100}, Pattern: begun})
 	return namesOf(list, func(p *api.Project) string { return p.Name }), err
 }
 
-func workflowNames(ctx context.Context, agent *client.Client, before []string) ([]cobra.Completion, error) {
+func workflowNames(ctx context.Context, agent *client.Client, before []string, _ string) ([]cobra.Completion, error) {
 	project, err := agent.Project(ctx, before[0])
 	if err != nil {
 		return nil, err

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Arguments are completed by what the agent knows.
@@ -28,10 +30,26 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%q: got %+v, want %q", c.args, got, c.want)
 		}
 	}
+	a.expect("GET /api/projects?count=100", "GET /api/projects?name=tide_tables", "GET /api/projects/12/workflows",
+		"GET /api/projects?count=100&name_pattern=ti", "GET /api/projects?count=100")
 	// Nobody waits for an agent that is not there, and there is no word of it.
 	got := gitdag(t, nil, "__complete", "start", "-e", "127.0.0.1:1", "")
 	if got.status != 0 || got.stdout != ":1\n" || strings.Contains(got.stderr, "error") {
 		t.Errorf("nobody there: got %+v", got)
+	}
+}
+
+// Nor does anybody wait for an agent that is there and says nothing.
+func TestCompletionOfASilentAgent(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	began := time.Now()
+	got := gitdag(t, nil, "__complete", "start", "-e", silent.Addr().String(), "")
+	if took := time.Since(began); got.stdout != ":1\n" || took > 5*completionTime {
+		t.Errorf("got %+v after %v, want an end after %v", got, took, completionTime)
 	}
 }
 

@@ -40,7 +40,7 @@ func (c *cli) sessionsCommand() *cobra.Command {
 			for i := range list {
 				c.printSession(&list[i])
 			}
-			c.hintAtStart(len(list))
+			hintAtPage(c, page, list, func(s *api.Session) api.ID { return s.ID })
 		})
 	})
 	pageFlags(cmd.Flags(), &page)

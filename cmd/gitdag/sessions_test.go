@@ -44,11 +44,11 @@ func TestSessions(t *testing.T) {
   kill requested: false
   status: pending
 
-`, ""})
+`, "hint: there may be older ones: --last-id 7710 lists them\n"})
 	a.want(a.gitdag("session", "7710"), outcome{0, sessionBlock(), ""})
 	const hint = "hint: nothing has run yet; start a workflow with: gitdag start PROJECT WORKFLOW --session now\n"
 	a.want(a.gitdag("sessions", "tide_tables"), outcome{0, "Sessions:\n", hint})
-	a.want(a.gitdag("sessions", "tide_tables", "w", "-i", "9"), outcome{0, "Sessions:\n", hint})
+	a.want(a.gitdag("sessions", "tide_tables", "w", "-i", "9"), outcome{0, "Sessions:\n", ""})
 	a.expect("GET /api/sessions?page_size=2", "GET /api/sessions/7710", "GET /api/projects?name=tide_tables", "GET /api/projects/12/sessions",
 		"GET /api/projects?name=tide_tables", "GET /api/projects/12/sessions?last_id=9&workflow=w")
 	if got := a.gitdag("sessions", "--json"); !strings.HasPrefix(got.stdout, "[\n  {\n    \"id\": \"7710\"") {

@@ -32,7 +32,9 @@ type trace struct {
 
 const (
 	startBody  = `{"workflowId":"{workflow}","sessionTime":"{session time}","retryAttemptName":%s,"resume":%s,"params":{}}`
-	byTheHour  = "GET workflows/{workflow}/truncated_session_time?session_time={now}&mode=hour"
+	atOnce     = "GET workflows/{workflow}/truncated_session_time?session_time={now}"
+	byTheHour  = atOnce + "&mode=hour"
+	byTheDay   = atOnce + "&mode=day"
 	oneProject = "GET projects?name=tide"
 	itsFlow    = "GET projects/{project}/workflows?name=w"
 	itsTimer   = "GET projects/{project}/schedules?workflow=buoy"
@@ -49,6 +51,7 @@ func traces() []trace {
 	timed := append(slices.Clip(found), traceCall{byTheHour, 200, "session time"})
 	attempt, timer := traceCall{"GET attempts/{attempt}", 200, "attempt"}, traceCall{itsTimer, 200, "schedules/schedule"}
 	project := found[0]
+	onADay := traceCall{"GET workflows/{workflow}/truncated_session_time?session_time=2031-04-05T00%3A00", 200, "session time"}
 	fromLocal := traceCall{"GET workflows/{workflow}/truncated_session_time?session_time=2042-12-27T00%3A00", 200, "session time"}
 	backfill := traceCall{`POST schedules/{schedule}/backfill {"fromTime":"{session time}","attemptName":"n","dryRun":%s,"count":null}`, 200, "attempts/attempt"}
 	dry, wet := backfill, backfill
@@ -63,6 +66,12 @@ func traces() []trace {
 		{"start tide w --session hourly", append(slices.Clip(timed), traceCall{starting("null", "null"), 200, "attempt"})},
 		{"start tide w --session hourly", []traceCall{{starting("null", "null"), 409, "attempt"}}}, // within the same hour
 		{"start tide w --session hourly --dry-run", timed},
+		{"start tide w --session daily --dry-run", append(slices.Clip(found), traceCall{byTheDay, 200, "session time"})},
+		{"start tide w --session now --dry-run", append(slices.Clip(found), traceCall{atOnce, 200, "session time"})},
+		{"start tide w --session 2031-04-05", append(slices.Clip(found), onADay, traceCall{starting(`"named"`, "null"), 200, "attempt"})},
+		{"start tide w --session 2031-04-05 --revision r1 --dry-run", []traceCall{
+			project, {itsFlow + "&revision=r1", 200, "workflows/workflow"}, onADay,
+		}},
 		{"start tide ghost --session now", []traceCall{project, {"GET projects/{project}/workflows?name=ghost", 200, "workflows/"}}},
 		{"log 1 -f", []traceCall{{"GET logs/{attempt}/files", 200, "files/file"}, {"GET logs/{attempt}/files/{file}", 200, "gzip"}, {"await attempts/{attempt}", 200, "attempt"}}},
 		{"retry 1 --latest-revision --resume", []traceCall{
@@ -76,12 +85,19 @@ func traces() []trace {
 		{"retry 3 --keep-revision --all", []traceCall{attempt, {starting(`"all"`, "null"), 200, "attempt"}}},
 		{"log 1 +w", []traceCall{{"GET logs/1/files?task=%2Bw", 200, "files/file"}, {"GET logs/1/files/{file}", 200, "gzip"}}},
 		{"log 1 +w^sub", []traceCall{{"GET logs/1/files?task=%2Bw%5Esub", 200, "files/"}}},
+		{"log 1 +w^failure-alert -f", []traceCall{
+			{"GET logs/1/files?task=%2Bw%5Efailure-alert", 200, "files/file"},
+			{"GET logs/1/files/{file}", 200, "gzip"},
+			{"GET attempts/1", 200, "attempt"},
+			{"GET attempts/1/tasks", 200, "tasks/task"},
+		}},
 		{"tasks 1", []traceCall{{"GET attempts/1/tasks", 200, "tasks/task"}}},
 		{"kill 1", []traceCall{{"POST attempts/1/kill {}", 409, "error"}}},
 		{"attempts", []traceCall{{"GET attempts", 200, "attempts/attempt"}, {"GET attempts?page_size=2&last_id=99", 200, "attempts/attempt"}}},
 		{"attempts 1", []traceCall{{"GET sessions/1/attempts", 200, "attempts/attempt"}}},
 		{"session 1", []traceCall{{"GET sessions/1", 200, "session"}}},
 		{"sessions", []traceCall{{"GET sessions", 200, "sessions/session"}}},
+		{"sessions tide", []traceCall{project, {"GET projects/{project}/sessions", 200, "sessions/session"}}},
 		{"sessions tide w", []traceCall{project, {"GET projects/{project}/sessions?workflow=w", 200, "sessions/session"}}},
 		{"workflows", []traceCall{{"GET workflows?count=100&order=asc", 200, "workflows/workflow"}}},
 		{"workflows tide", []traceCall{project, {"GET projects/{project}/workflows", 200, "workflows/workflow"}}},
@@ -97,9 +113,18 @@ func traces() []trace {
 			{"POST schedules/{schedule}/disable {}", 200, "summary"},
 			{"GET projects/{project}/schedules?last_id={schedule}", 200, "schedules/"},
 		}},
+		{"enable tide", []traceCall{
+			project,
+			{"GET projects/{project}/schedules", 200, "schedules/schedule"},
+			{"POST schedules/{schedule}/enable {}", 200, "summary"},
+			{"GET projects/{project}/schedules?last_id={schedule}", 200, "schedules/"},
+		}},
+		{"disable tide buoy", []traceCall{project, timer, {"POST schedules/{schedule}/disable {}", 200, "summary"}}},
 		{"enable 1", []traceCall{{"POST schedules/{schedule}/enable {}", 200, "summary"}}},
 		{"download tide", []traceCall{project, {"GET projects/{project}/archive?revision={revision}", 200, "gzip"}}},
 		{"secrets --project tide", []traceCall{project, {"GET projects/{project}/secrets", 200, "secrets/"}, {"DELETE projects/{project}/secrets/k", 200, "secret"}}},
+		// There is no key to keep it with.
+		{"secrets --project tide --set k=v", []traceCall{project, {`PUT projects/{project}/secrets/k {"value":"v"}`, 501, "error"}}},
 		{"delete tide", []traceCall{project, {"DELETE projects/{project}", 200, "project"}}},
 		{"projects tide", []traceCall{{oneProject, 200, "projects/"}}},
 	}
