@@ -3,20 +3,11 @@ package api
 import (
 	"errors"
 	"net/http"
-	"regexp"
 
 	"gitdag/engine/flow"
 	"gitdag/engine/params"
+	"gitdag/engine/secret"
 )
-
-const (
-	maxSecretKey   = 255
-	maxSecretValue = 16 << 10 // bytes
-)
-
-// secretKey is the grammar of keys: segments between dots, each a letter, or
-// begun by one and ended by a letter or digit.
-var secretKey = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?)*$`)
 
 // secrets lists keys; no request tells a value.
 func (s *server) secrets(w http.ResponseWriter, r *request) error {
@@ -43,7 +34,7 @@ func (s *server) setSecret(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	value, ok := scalarAt(body, "value")
-	if !ok || len(value) > maxSecretValue {
+	if !ok || secret.CheckValue(key, value) != nil {
 		return badf("Invalid secret")
 	}
 	if s.Secrets == nil {
@@ -76,7 +67,7 @@ func (s *server) secretOf(r *request) (Named, string, error) {
 		return project, "", err
 	}
 	key := r.path["key"]
-	if len(key) > maxSecretKey || !secretKey.MatchString(key) {
+	if !secret.IsKey(key) {
 		return project, "", badf("Invalid secret")
 	}
 	return project, key, nil

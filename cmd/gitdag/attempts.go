@@ -53,21 +53,28 @@ func listAttempts(ctx context.Context, agent *client.Client, args []string, page
 // attemptCommand shows one attempt.
 func (c *cli) attemptCommand() *cobra.Command {
 	var o clientOptions
-	return c.asking(&cobra.Command{
+	return c.ofAttempt(&cobra.Command{
 		Use:     "attempt ATTEMPT",
 		Short:   "Shows an attempt",
 		Example: "  gitdag attempt 42",
-		Args:    arguments(cobra.ExactArgs(1)),
-	}, &o, func(ctx context.Context, agent *client.Client, args []string) error {
-		id, err := parseID("ATTEMPT", args[0])
-		if err != nil {
-			return err
-		}
+	}, &o, func(ctx context.Context, agent *client.Client, id api.ID) error {
 		attempt, err := agent.Attempt(ctx, id)
 		if err != nil {
 			return err
 		}
 		return c.result(&o, attempt, func() { c.printAttempt(&attempt) })
+	})
+}
+
+// ofAttempt completes a command whose one argument is the id of an attempt.
+func (c *cli) ofAttempt(cmd *cobra.Command, o *clientOptions, run func(context.Context, *client.Client, api.ID) error) *cobra.Command {
+	cmd.Args = arguments(cobra.ExactArgs(1))
+	return c.asking(cmd, o, func(ctx context.Context, agent *client.Client, args []string) error {
+		id, err := parseID("ATTEMPT", args[0])
+		if err != nil {
+			return err
+		}
+		return run(ctx, agent, id)
 	})
 }
 

@@ -143,34 +143,28 @@ const (
 		`"done":false,"success":false,"cancelRequested":true,"params":{},"createdAt":"2031-04-04T18:00:00Z","finishedAt":null}`
 )
 
+// begunBlock is what commands show of an attempt of the session above, from its
+// ids to the time when it was made.
+func begunBlock(ids, name, params, created string) string {
+	return ids + `  uuid: 5e0c4b1e-02d7-4b7b-9f0e-8f6a2f0d9c11
+  project: tide_tables
+  workflow: harbor_report
+  session time: 2031-04-05 00:00:00 +1200
+  retry attempt name: ` + name + `
+  params: ` + params + `
+  created at: ` + here(created) + "\n"
+}
+
 // The newest attempt is at the bottom of the screen.
 // The size of a page is sent to the agent (Q14).
 func TestAttempts(t *testing.T) {
 	a := newFakeAgent(t, "GET /api/attempts", `{"attempts":[`+aLiveAttempt+`,`+anAttempt+`]}`)
 	a.want(a.gitdag("attempts", "-i", "9999", "-s", "2"), outcome{0, `Session attempts:
-  session id: 7710
-  attempt id: 9021
-  uuid: 5e0c4b1e-02d7-4b7b-9f0e-8f6a2f0d9c11
-  project: tide_tables
-  workflow: harbor_report
-  session time: 2031-04-05 00:00:00 +1200
-  retry attempt name: ` + `
-  params: {"a":"<&>","n":1.50}
-  created at: ` + here("2031-04-04T17:15:01Z") + `
-  finished at: ` + here("2031-04-04T17:19:40Z") + `
+` + begunBlock("  session id: 7710\n  attempt id: 9021\n", "", `{"a":"<&>","n":1.50}`, "2031-04-04T17:15:01Z") + `  finished at: ` + here("2031-04-04T17:19:40Z") + `
   kill requested: false
   status: error
 
-  session id: 7710
-  attempt id: 9022
-  uuid: 5e0c4b1e-02d7-4b7b-9f0e-8f6a2f0d9c11
-  project: tide_tables
-  workflow: harbor_report
-  session time: 2031-04-05 00:00:00 +1200
-  retry attempt name: second-try
-  params: {}
-  created at: ` + here("2031-04-04T18:00:00Z") + `
-  finished at: ` + `
+` + begunBlock("  session id: 7710\n  attempt id: 9022\n", "second-try", `{}`, "2031-04-04T18:00:00Z") + `  finished at: ` + `
   kill requested: true
   status: running
 

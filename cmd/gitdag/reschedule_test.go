@@ -59,15 +59,7 @@ func TestBackfill(t *testing.T) {
 	const result = `{"id":"5","project":{"id":"12","name":"tide_tables"},"workflow":{"id":"903","name":"harbor_report"},"attempts":[` + aLiveAttempt + `]}`
 	a := newSchedulingAgent(t, "POST /api/schedules/5/backfill", result)
 	a.want(a.gitdag("backfill", "tide_tables", "harbor_report", "-f", "2031-04-05", "--name", "refill"), outcome{0, `Session attempts:
-  id: 9022
-  uuid: 5e0c4b1e-02d7-4b7b-9f0e-8f6a2f0d9c11
-  project: tide_tables
-  workflow: harbor_report
-  session time: 2031-04-05 00:00:00 +1200
-  retry attempt name: second-try
-  params: {}
-  created at: ` + here("2031-04-04T18:00:00Z") + `
-
+` + begunBlock("  id: 9022\n", "second-try", `{}`, "2031-04-04T18:00:00Z") + `
 `, "hint: they run one after another; gitdag attempts shows how far they are\n"})
 	const question = "GET /api/workflows/903/truncated_session_time?session_time=2031-04-05T00%3A00"
 	a.expect("GET /api/projects?name=tide_tables", "GET /api/projects/12/schedules?workflow=harbor_report", question,

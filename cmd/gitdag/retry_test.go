@@ -25,16 +25,7 @@ func newRetryingAgent(t *testing.T, started string) *fakeAgent {
 func TestRetry(t *testing.T) {
 	a := newRetryingAgent(t, aRetried)
 	a.want(a.gitdag("retry", "9021", "--name", "again"), outcome{0, `Started a session attempt:
-  session id: 7710
-  attempt id: 9030
-  uuid: 5e0c4b1e-02d7-4b7b-9f0e-8f6a2f0d9c11
-  project: tide_tables
-  workflow: harbor_report
-  session time: 2031-04-05 00:00:00 +1200
-  retry attempt name: again
-  params: {"day":"2031"}
-  created at: ` + here("2031-04-04T18:15:01Z") + `
-
+` + begunBlock("  session id: 7710\n  attempt id: 9030\n", "again", `{"day":"2031"}`, "2031-04-04T18:15:01Z") + `
 `, "hint: gitdag log 9030 -f follows what its tasks print, gitdag tasks 9030 shows them\n"})
 	want := []string{
 		"GET /api/attempts/9021",

@@ -11,16 +11,7 @@ const aSession = `{"id":"7710","project":{"id":"12","name":"tide_tables"},"workf
 	`"createdAt":"2031-04-04T17:15:01Z","finishedAt":"2031-04-04T17:19:40Z"}}`
 
 func sessionBlock() string {
-	return `  session id: 7710
-  attempt id: 9021
-  uuid: 5e0c4b1e-02d7-4b7b-9f0e-8f6a2f0d9c11
-  project: tide_tables
-  workflow: harbor_report
-  session time: 2031-04-05 00:00:00 +1200
-  retry attempt name: ` + `
-  params: {"a":1.0}
-  created at: ` + here("2031-04-04T17:15:01Z") + `
-  kill requested: true
+	return begunBlock("  session id: 7710\n  attempt id: 9021\n", "", `{"a":1.0}`, "2031-04-04T17:15:01Z") + `  kill requested: true
   status: error
 
 `

@@ -24,16 +24,7 @@ func newStartingAgent(t *testing.T, started string) *fakeAgent {
 func TestStart(t *testing.T) {
 	a := newStartingAgent(t, strings.Replace(anAttempt, `"error"`, `"running"`, 1))
 	a.want(a.gitdag("start", "tide_tables", "harbor_report", "--session", "2031-04-05", "-p", "station.code=NZ-07", "-p", "x=1,2"), outcome{0, `Started a session attempt:
-  session id: 7710
-  attempt id: 9021
-  uuid: 5e0c4b1e-02d7-4b7b-9f0e-8f6a2f0d9c11
-  project: tide_tables
-  workflow: harbor_report
-  session time: 2031-04-05 00:00:00 +1200
-  retry attempt name: ` + `
-  params: {"a":"<&>","n":1.50}
-  created at: ` + here("2031-04-04T17:15:01Z") + `
-
+` + begunBlock("  session id: 7710\n  attempt id: 9021\n", "", `{"a":"<&>","n":1.50}`, "2031-04-04T17:15:01Z") + `
 `, "hint: gitdag log 9021 -f follows what its tasks print, gitdag tasks 9021 shows them\n"})
 	want := []string{
 		"GET /api/projects?name=tide_tables",

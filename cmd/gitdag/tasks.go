@@ -13,17 +13,12 @@ import (
 // tasksCommand shows the tasks of an attempt.
 func (c *cli) tasksCommand() *cobra.Command {
 	var o clientOptions
-	return c.asking(&cobra.Command{
+	return c.ofAttempt(&cobra.Command{
 		Use:     "tasks ATTEMPT",
 		Aliases: []string{"task"},
 		Short:   "Shows the tasks of an attempt",
 		Example: "  gitdag tasks 42",
-		Args:    arguments(cobra.ExactArgs(1)),
-	}, &o, func(ctx context.Context, agent *client.Client, args []string) error {
-		id, err := parseID("ATTEMPT", args[0])
-		if err != nil {
-			return err
-		}
+	}, &o, func(ctx context.Context, agent *client.Client, id api.ID) error {
 		list, err := agent.Tasks(ctx, id)
 		if err == nil && len(list) == 0 {
 			_, err = agent.Attempt(ctx, id) // which may wait, or not be there
