@@ -142,6 +142,7 @@ func (l *Limits) complete() {
 	l.TaskTTL = cmp.Or(l.TaskTTL, day)
 	l.ExportProjectBytes = cmp.Or(l.ExportProjectBytes, 64_000_000)
 	l.ExportEntries = cmp.Or(l.ExportEntries, 10_000)
+	l.ExportDepth = cmp.Or(l.ExportDepth, 64)
 }
 
 // Retention says how long what is over is kept.

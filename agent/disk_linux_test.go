@@ -215,3 +215,37 @@ func TestPushOnAFullDisk(t *testing.T) {
 		t.Errorf("revision %s is live, want r2", got)
 	}
 }
+
+// Files that fill the disk while they are unpacked are removed again, and the
+// push can be made later.
+func TestUnpackingFillsTheDisk(t *testing.T) {
+	disk := smallDisk(t, "16m")
+	r := newPushRig(t)
+	t.Cleanup(r.stop) // before the unmount
+	r.config.Data = filepath.Join(disk, "data")
+	r.start()
+	r.pushed("etl", "r1", map[string]string{"w.dig": "+a: {echo>: a}\n"})
+	spare := write(t, disk, "spare", string(make([]byte, 3<<20)))
+	free := fill(t, disk)
+	if err := os.Remove(spare); err != nil {
+		t.Fatal(err)
+	}
+	archive := packed(t, map[string]string{"w.dig": "+a: {echo>: b}\n", "zeros": string(make([]byte, 8<<20))})
+	for range 2 { // what the first has written is gone
+		a := r.upload("etl", "r2", archive)
+		if a.status != http.StatusServiceUnavailable || strings.Contains(a.Message, r.config.Data) {
+			t.Errorf("got %+v, want 503 without a path", a)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(r.config.Data, "tmp", "push")); err != nil || len(left) != 0 {
+		t.Errorf("%d entries are left, %v, want none", len(left), err)
+	}
+	r.pushed("etl", "small", map[string]string{"w.dig": "+a: {echo>: c}\n"})
+	free()
+	if a := r.upload("etl", "r2", archive); a.status != http.StatusOK {
+		t.Errorf("with space again: got %+v, want 200", a)
+	}
+	if _, ok := r.startByID(r.definition("etl", "w"), "{}"); !ok {
+		t.Errorf("the attempt has failed\n%s", r.log)
+	}
+}

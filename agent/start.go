@@ -124,7 +124,7 @@ func (a *Agent) startSource(c *Config, operators *operator.Registry) error {
 		pushes: c.AllowPush && a.options.Directory == nil, turn: make(chan struct{}, 1), log: a.log.With("component", "push"),
 		limits: archive.Limits{
 			Bytes:   cmp.Or(a.options.Server.ArchiveLimit, int64(c.Limits.ExportProjectBytes)),
-			Entries: c.Limits.ExportEntries,
+			Entries: c.Limits.ExportEntries, Depth: c.Limits.ExportDepth,
 		},
 	}
 	return nil

@@ -262,7 +262,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := Unpack(bytes.NewReader(pack(t, from, PackOptions{})), to, Limits{Bytes: 2 << 20, Entries: 4}); err != nil {
+	if err := Unpack(bytes.NewReader(pack(t, from, PackOptions{})), to, Limits{Bytes: 2 << 20, Entries: 6, Depth: 2}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(tree(t, from), tree(t, to)); diff != "" {
@@ -352,17 +352,68 @@ func flipped(archive []byte) []byte {
 	return archive
 }
 
+// Each limit holds for what is in an archive, in a name, and in no entry at all.
 func TestUnpackSaysWhichLimit(t *testing.T) {
-	archive := made(t, file("a", "aa"), file("b", "bb"))
-	for _, c := range []struct {
-		limits Limits
-		want   string
-	}{{Limits{Bytes: 3}, "unpack an archive: the archive has more than 3 bytes"}, {Limits{Entries: 1}, "unpack an archive: the archive has more than 1 entries"}} {
-		err := Unpack(bytes.NewReader(archive), t.TempDir(), c.limits)
+	two := made(t, file("a", "aa"), file("b", "bb"))
+	flood := make([]entry, 0, 4001)
+	for range cap(flood) - 1 {
+		flood = append(flood, entry{tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": strings.Repeat("x", 1000)}}, ""})
+	}
+	flood = append(flood, file("a", "a"))
+	for name, c := range map[string]struct {
+		archive []byte
+		limits  Limits
+		want    string
+	}{
+		"bytes":                       {two, Limits{Bytes: 3}, "3 bytes"},
+		"a size that overflows a sum": {claimed(t, 1, 1<<63-1), Limits{Bytes: 3}, "3 bytes"},
+		"entries":                     {two, Limits{Entries: 1}, "1 entries"},
+		"folders in a name":           {made(t, file(strings.Repeat("d/", 5)+"f", "")), Limits{Entries: 5}, "5 entries"},
+		"folders of a folder":         {made(t, entry{tar.Header{Typeflag: tar.TypeDir, Name: strings.Repeat("d/", 6)}, ""}), Limits{Entries: 5}, "5 entries"},
+		"depth":                       {made(t, file(strings.Repeat("d/", 5)+"f", "")), Limits{Depth: 4}, "4 folders in one another"},
+		"a name without an end":       {made(t, file(strings.Repeat("d/", 100_000)+"f", "")), Limits{Depth: 64}, "64 folders in one another"},
+		"headers of no entry":         {made(t, flood...), Limits{Bytes: 1000, Entries: 10}, "its entries can take"},
+	} {
+		dir := t.TempDir()
+		err := Unpack(bytes.NewReader(c.archive), dir, c.limits)
 		var large *TooLarge
-		if !errors.As(err, &large) || err.Error() != c.want {
-			t.Errorf("%+v: got %v, want %q", c.limits, err, c.want)
+		if want := "unpack an archive: the archive has more than " + c.want; !errors.As(err, &large) || err.Error() != want {
+			t.Errorf("%s: got %v, want %q", name, err, want)
 		}
+	}
+	many := made(t, file("d/a", ""), file("d/b", ""), entry{tar.Header{Typeflag: tar.TypeDir, Name: "d/"}, ""}, file("d/a", ""))
+	if err := Unpack(bytes.NewReader(many), t.TempDir(), Limits{Bytes: 1, Entries: 4, Depth: 1}); err != nil {
+		t.Errorf("a folder counts more than once: %v", err)
+	}
+}
+
+// claimed is an archive whose entries claim a size, of which there is no more
+// than a byte.
+func claimed(t *testing.T, sizes ...int64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	for i, size := range sizes {
+		w := tar.NewWriter(z)
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprint(i), Size: size}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, "x"); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Flush() // pads, if the size is that of the content
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// What an error tells of an archive is short.
+func TestUnpackClipsNames(t *testing.T) {
+	err := Unpack(bytes.NewReader(made(t, file("../"+strings.Repeat("x", 1000), ""))), t.TempDir(), Limits{})
+	if err == nil || len(err.Error()) > 300 {
+		t.Errorf("got %v, want a short error", err)
 	}
 }
 

@@ -17,7 +17,21 @@ import (
 // Limits bound what an archive may hold, unpacked. Zero means no limit.
 type Limits struct {
 	Bytes   int64 // of all files together
-	Entries int
+	Entries int   // files, links and folders, those without an entry of their own too
+	Depth   int   // of a name: folders in folders
+}
+
+// overhead is what an entry may take in a tar beside its content: headers, long
+// names, attributes, padding.
+const overhead = 8 << 10
+
+// stream is how long a tar within the limits can be; 0 for any length. It
+// bounds what is in no entry, and so in no other limit.
+func (l *Limits) stream() int64 {
+	if l.Bytes <= 0 || l.Entries <= 0 {
+		return 0
+	}
+	return l.Bytes + int64(l.Entries)*overhead + maxPadding
 }
 
 // TooLarge is the error for an archive beyond a limit.
@@ -35,7 +49,7 @@ func Unpack(r io.Reader, dir string, l Limits) error {
 		return fmt.Errorf("unpack an archive: %w", err)
 	}
 	defer root.Close()
-	u := &unpacker{root: root, limits: l}
+	u := &unpacker{root: root, limits: l, folders: map[string]bool{".": true}}
 	if err := u.unpack(r); err != nil {
 		return fmt.Errorf("unpack an archive: %w", err)
 	}
@@ -47,6 +61,8 @@ type unpacker struct {
 	limits Limits
 	stats  Stats
 	links  []string
+	// folders are those that there are.
+	folders map[string]bool
 }
 
 func (u *unpacker) unpack(r io.Reader) error {
@@ -54,7 +70,8 @@ func (u *unpacker) unpack(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	t := tar.NewReader(z)
+	whole := &bounded{from: z, rest: u.limits.stream(), limited: u.limits.stream() > 0}
+	t := tar.NewReader(whole)
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
@@ -67,7 +84,7 @@ func (u *unpacker) unpack(r io.Reader) error {
 			return err
 		}
 	}
-	if err := drain(z); err != nil {
+	if err := drain(whole); err != nil {
 		return err
 	}
 	return u.checkLinks()
@@ -89,18 +106,21 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil // `git archive` writes one
 	}
-	if u.stats.Files++; u.limits.Entries > 0 && u.stats.Files > u.limits.Entries {
-		return &TooLarge{fmt.Sprintf("%d entries", u.limits.Entries)}
-	}
 	name := path.Clean(h.Name)
 	if !local(h.Name) {
-		return fmt.Errorf("the entry %q leads out of the archive", h.Name)
+		return fmt.Errorf("the entry %q leads out of the archive", clip(h.Name))
+	}
+	if depth := strings.Count(name, "/"); u.limits.Depth > 0 && depth > u.limits.Depth {
+		return &TooLarge{fmt.Sprintf("%d folders in one another", u.limits.Depth)}
 	}
 	if h.Typeflag == tar.TypeDir {
-		return u.root.MkdirAll(filepath.FromSlash(name), 0o755)
+		return u.folder(name)
+	}
+	if err := u.count(); err != nil {
+		return err
 	}
 	if name == "." {
-		return fmt.Errorf("the entry %q has no name", h.Name)
+		return fmt.Errorf("the entry %q has no name", clip(h.Name))
 	}
 	if err := u.clear(name); err != nil {
 		return err
@@ -111,7 +131,35 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeSymlink:
 		return u.link(name, h.Linkname)
 	}
-	return fmt.Errorf("the entry %q is neither a file, a directory nor a symbolic link", h.Name)
+	return fmt.Errorf("the entry %q is neither a file, a directory nor a symbolic link", clip(h.Name))
+}
+
+// count counts what takes a place in a folder.
+func (u *unpacker) count() error {
+	if u.stats.Files++; u.limits.Entries > 0 && u.stats.Files > u.limits.Entries {
+		return &TooLarge{fmt.Sprintf("%d entries", u.limits.Entries)}
+	}
+	return nil
+}
+
+// folder makes a folder with those around it.
+func (u *unpacker) folder(name string) error {
+	for at := name; !u.folders[at]; at = path.Dir(at) {
+		if err := u.count(); err != nil {
+			return err
+		}
+		u.folders[at] = true
+	}
+	return u.root.MkdirAll(filepath.FromSlash(name), 0o755)
+}
+
+// clip shortens a name for an error.
+func clip(name string) string {
+	const most = 200
+	if len(name) <= most {
+		return name
+	}
+	return name[:most] + "…"
 }
 
 // local tells whether a name, with slashes, stays inside.
@@ -122,10 +170,8 @@ func local(name string) bool {
 // clear makes the directory of an entry, and room for it: of two entries with
 // one name the last one counts.
 func (u *unpacker) clear(name string) error {
-	if parent := path.Dir(name); parent != "." {
-		if err := u.root.MkdirAll(filepath.FromSlash(parent), 0o755); err != nil {
-			return err
-		}
+	if err := u.folder(path.Dir(name)); err != nil {
+		return err
 	}
 	err := u.root.Remove(filepath.FromSlash(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -135,9 +181,10 @@ func (u *unpacker) clear(name string) error {
 }
 
 func (u *unpacker) file(name string, h *tar.Header, content io.Reader) error {
-	if u.stats.Bytes += h.Size; u.limits.Bytes > 0 && u.stats.Bytes > u.limits.Bytes {
+	if u.limits.Bytes > 0 && h.Size > u.limits.Bytes-u.stats.Bytes { // a sum could overflow
 		return &TooLarge{fmt.Sprintf("%d bytes", u.limits.Bytes)}
 	}
+	u.stats.Bytes += h.Size
 	f, err := u.root.OpenFile(filepath.FromSlash(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -151,7 +198,7 @@ func (u *unpacker) file(name string, h *tar.Header, content io.Reader) error {
 
 func (u *unpacker) link(name, target string) error {
 	if target == "" || path.IsAbs(target) || !local(path.Join(path.Dir(name), target)) {
-		return fmt.Errorf("the link %q leads out of the archive, to %q", name, target)
+		return fmt.Errorf("the link %q leads out of the archive, to %q", clip(name), clip(target))
 	}
 	u.links = append(u.links, name)
 	return u.root.Symlink(filepath.FromSlash(target), filepath.FromSlash(name))
@@ -162,8 +209,23 @@ func (u *unpacker) link(name, target string) error {
 func (u *unpacker) checkLinks() error {
 	for _, name := range u.links {
 		if _, err := u.root.Stat(filepath.FromSlash(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("the link %q does not stay in the archive: %w", name, err)
+			return fmt.Errorf("the link %q does not stay in the archive: %w", clip(name), err)
 		}
 	}
 	return nil
+}
+
+// bounded ends with an error where a reader goes on for too long.
+type bounded struct {
+	from    io.Reader
+	rest    int64
+	limited bool
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	if b.rest -= int64(n); b.limited && b.rest < 0 {
+		return 0, &TooLarge{"its entries can take"}
+	}
+	return n, err
 }
