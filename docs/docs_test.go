@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gitdag/bench/agenttest"
 )
 
 var binDir string
@@ -94,6 +96,7 @@ func TestExamples(t *testing.T) {
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
+			environ := serverFor(t, page)
 			for _, b := range blocks(t, page) {
 				if _, name, ok := strings.Cut(b.info, "file="); ok {
 					file := filepath.Join(dir, name)
@@ -105,15 +108,27 @@ func TestExamples(t *testing.T) {
 					}
 				}
 				if b.info == "console" {
-					session(t, dir, b)
+					session(t, dir, b, environ...)
 				}
 			}
 		})
 	}
 }
 
+// serverFor starts the server that the commands of a page ask, if it is one
+// about that, and returns the variables that name it.
+func serverFor(t *testing.T, page string) []string {
+	t.Helper()
+	if page != "client.md" {
+		return nil
+	}
+	server := agenttest.Launch(t, filepath.Join(binDir, "gitdag"), []string{"HOME=" + t.TempDir()},
+		"server", "--memory", "--port", "0", "-X", "digdag.secret-encryption-key=MDEyMzQ1Njc4OWFiY2RlZg==")
+	return []string{"GITDAG_ENDPOINT=" + server.Address()}
+}
+
 // session runs the commands of a console block.
-func session(t *testing.T, dir string, b block) {
+func session(t *testing.T, dir string, b block, environ ...string) {
 	t.Helper()
 	parts := regexp.MustCompile(`(?m)^\$ `).Split(b.text, -1)
 	if len(parts) < 2 || parts[0] != "" {
@@ -121,7 +136,7 @@ func session(t *testing.T, dir string, b block) {
 	}
 	for _, part := range parts[1:] {
 		command, want, _ := strings.Cut(part, "\n")
-		out := shell(t, dir, command)
+		out := shell(t, dir, command, environ...)
 		rest := out
 		for line := range strings.Lines(want) {
 			line = strings.TrimSpace(line)
@@ -144,13 +159,14 @@ func lineLike(line string) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)^[ \t]*` + pattern + `$`)
 }
 
-func shell(t *testing.T, dir, command string) string {
+func shell(t *testing.T, dir, command string, environ ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+binDir+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+dir)
+	cmd.Env = append(cmd.Env, environ...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {

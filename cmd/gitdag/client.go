@@ -55,7 +55,11 @@ func (c *cli) asking(cmd *cobra.Command, o *clientOptions, run func(context.Cont
 		out := &output{Writer: c.stdout}
 		c.stdout = out
 		defer func() { c.stdout = out.Writer }()
-		return cmp.Or(run(cmd.Context(), agent, args), out.err)
+		err = cmp.Or(run(cmd.Context(), agent, args), out.err)
+		if err != nil && cmd.Context().Err() != nil {
+			return &exitError{130} // Ctrl-C needs no explanation
+		}
+		return err
 	}
 	if cmd.ValidArgsFunction == nil {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions

@@ -50,11 +50,7 @@ func (c *cli) logCommand() *cobra.Command {
 }
 
 func (c *cli) printLog(ctx context.Context, r *logReader, follow bool) error {
-	err := r.read(ctx, follow)
-	if ctx.Err() != nil {
-		return &exitError{130}
-	}
-	if err != nil {
+	if err := r.read(ctx, follow); err != nil {
 		return err
 	}
 	if len(r.seen) == 0 && r.prefix != "" {

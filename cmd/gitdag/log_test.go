@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -134,22 +133,5 @@ func TestLogOfAnAgentThatDies(t *testing.T) {
 	got := a.gitdag("log", "9", "-f")
 	if got.status != 1 || got.stdout != "one\n" || !strings.HasPrefix(got.stderr, "error: no agent answers at "+a.server.URL) {
 		t.Errorf("got %+v, want what there was and an error", got)
-	}
-}
-
-// Ctrl-C ends a command that follows, without a word.
-func TestLogInterrupted(t *testing.T) {
-	a := newFakeAgent(t, "GET /api/attempts/9", stillRunning, "GET /api/logs/9/files", files())
-	var stdout, stderr strings.Builder
-	c := &cli{stdout: &stdout, stderr: &stderr, environ: func() []string { return nil }, version: "1"}
-	agent, err := c.connect(&clientOptions{endpoint: a.server.URL, commonOptions: commonOptions{logLevel: "info"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	err = c.printLog(ctx, &logReader{agent: agent, attempt: 9, out: &stdout, seen: map[string]*logPlace{}}, true)
-	if got, ok := err.(*exitError); !ok || got.status != 130 || stderr.Len() > 0 {
-		t.Errorf("got %v, %q, want exit 130 and no words", err, &stderr)
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -48,6 +50,51 @@ func TestNobodyReads(t *testing.T) {
 		w.Close()
 		if err == nil || stderr.Len() > 0 {
 			t.Errorf("%q: got %v, %q, want an end without a word", args, err, &stderr)
+		}
+	}
+}
+
+// Ctrl-C ends a command, without a word: one that follows a log, one that asks,
+// and one whose agent says nothing.
+func TestInterruptOfClientCommands(t *testing.T) {
+	asked := make(chan struct{}, 100)
+	a := newFakeAgent(t, "GET /api/attempts/9", stillRunning, "GET /api/logs/9/files", files(), "GET /api/projects", `{"projects":[`+aPushedProject+`]}`)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/sessions" {
+			asked <- struct{}{}
+			<-r.Context().Done()
+			return
+		}
+		a.answer(w, r)
+		if r.URL.Path != "/api/version/check" {
+			asked <- struct{}{}
+		}
+	}))
+	defer server.Close()
+	for _, args := range [][]string{{"log", "9", "-f"}, {"delete", "tide_tables"}, {"sessions"}} {
+		stdin, keyboard, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr strings.Builder
+		cmd := exec.Command(program(t), args...)
+		cmd.Env = append(os.Environ(), "GITDAG_ENDPOINT="+server.URL, "HOME="+t.TempDir())
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		stdin.Close()
+		keyboard.Close()
+		if cmd.ProcessState.ExitCode() != 130 || strings.Contains(stderr.String(), "error") {
+			t.Errorf("%q: got %v, %q, want exit 130", args, cmd.ProcessState, &stderr)
+		}
+		for len(asked) > 0 {
+			<-asked
 		}
 	}
 }
