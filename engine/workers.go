@@ -275,7 +275,8 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 	a := &d.View.Attempt
 	log := e.options.Logs.Begin(a.ID, d.Lease.Task, d.Lease.Execution, d.FullName, e.now())
 	t = &operator.Task{
-		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution,
+		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution, Project: a.Project,
+		Key:  fmt.Sprintf("%s/%d/%d", d.View.Session.UUID, a.ID, d.Lease.Task),
 		Type: typ, Config: config, Local: localConfig, State: d.State,
 		Zone: zone, Now: e.now(), Log: log, Files: callFiles{}, Evaluator: e.options.Evaluator,
 		Workspace: &taskWorkspace{e: e, attempt: a.ID, checkout: a.Checkout, config: config},

@@ -4,15 +4,23 @@ import (
 	"cmp"
 
 	"gitdag/engine/operator"
+	"gitdag/engine/operator/pg"
 )
 
+// families are the operators of all packages, none of them configured.
+func families() map[string]operator.Entry {
+	entries := operator.Builtin()
+	entries["pg"] = pg.Operator(pg.Limits{})
+	return entries
+}
+
 // operators are the operator types that local commands know.
-func operators() *operator.Registry { return operator.NewRegistry(operator.Builtin()) }
+func operators() *operator.Registry { return operator.NewRegistry(families()) }
 
 // configuredOperators are the same, with what the configuration says of them
 // (server.md 3.11).
 func configuredOperators(config properties) (*operator.Registry, error) {
-	entries := operator.Builtin()
+	entries := families()
 	server, err := mailServer(config)
 	if err != nil {
 		return nil, err
@@ -23,6 +31,11 @@ func configuredOperators(config properties) (*operator.Registry, error) {
 		return nil, err
 	}
 	entries["http"], entries["http_call"] = operator.HTTP(client), operator.HTTPCall(client)
+	limits, err := resultLimits(config)
+	if err != nil {
+		return nil, err
+	}
+	entries["pg"] = pg.Operator(limits)
 	return operator.NewRegistry(entries), nil
 }
 
@@ -57,4 +70,17 @@ func httpClient(config properties) (operator.HTTPClient, error) {
 		c.Proxy = proxy
 	}
 	return c, cmp.Or(r.err, call.err)
+}
+
+// resultLimits reads how much of a query's results is stored.
+func resultLimits(config properties) (pg.Limits, error) {
+	const prefix, lowPrefix = "config.pg.", "config.jdbc."
+	low := &settings{values: config.below(lowPrefix), prefix: lowPrefix}
+	r := &settings{values: config.below(prefix), prefix: prefix}
+	number := func(name string) int {
+		name = "max_store_last_results_" + name
+		return r.number(name, low.number(name, 0))
+	}
+	limits := pg.Limits{Rows: number("rows"), Columns: number("columns"), Value: number("value_size")}
+	return limits, cmp.Or(r.err, low.err)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gitdag/engine/operator"
+	"gitdag/engine/operator/pg"
 	"gitdag/notify/mail/mailtest"
 )
 
@@ -110,5 +111,17 @@ func TestMailOfARun(t *testing.T) {
 	out, err = runIn(t, files, "run", "w", "-X", "config.mail.port=x")
 	if err == nil || !strings.Contains(out, "error: configuration: config.mail.port: must be a number") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestLimitsOfTheConfiguration(t *testing.T) {
+	config := properties{}
+	config.read("config.jdbc.max_store_last_results_rows=5\nconfig.jdbc.max_store_last_results_columns=6\nconfig.pg.max_store_last_results_rows=7")
+	if got, err := resultLimits(config); err != nil || got != (pg.Limits{Rows: 7, Columns: 6}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	want := `configuration: config.jdbc.max_store_last_results_value_size: must be a number of 0 or more, not "x"`
+	if _, err := configuredOperators(properties{"config.jdbc.max_store_last_results_value_size": "x"}); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

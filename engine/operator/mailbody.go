@@ -74,25 +74,32 @@ func readText(ctx context.Context, t *Task, name string) (string, error) {
 	return string(text), nil
 }
 
-// openInProject opens a regular file, named as seen from the task's working directory,
-// which neither `..` nor a link may lead out of the project.
-func openInProject(ctx context.Context, t *Task, name string) (*os.File, error) {
+// inProject returns the project's root, which the caller closes, and the path below it of
+// a file that is named as seen from the task's working directory.
+func inProject(ctx context.Context, t *Task, name string) (root *os.Root, inside string, err error) {
 	project, err := t.Workspace.Project(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	dir, err := t.Workspace.Dir(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)
 	}
-	inside, err := filepath.Rel(project, name)
+	inside, err = filepath.Rel(project, name)
 	if err != nil || !filepath.IsLocal(inside) {
-		return nil, fmt.Errorf("it is outside of the project")
+		return nil, "", fmt.Errorf("it is outside of the project")
 	}
-	root, err := os.OpenRoot(project)
+	root, err = os.OpenRoot(project)
+	return root, inside, err
+}
+
+// openInProject opens a regular file, named as seen from the task's working directory,
+// which neither `..` nor a link may lead out of the project.
+func openInProject(ctx context.Context, t *Task, name string) (*os.File, error) {
+	root, inside, err := inProject(ctx, t, name)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,11 @@ type Task struct {
 	FullName  string
 	ID        uint64
 	Execution int
+	// Project is the id of the task's project.
+	Project uint64
+	// Key names this task and no other, here or elsewhere, and is the same in all its
+	// executions: what an effect that must happen once is known by.
+	Key string
 	// Type is the operator's name, Config the evaluated merge of everything
 	// visible with `_type` and `_command` filled in, Local the task's own keys
 	// with the values that Config has for them.
