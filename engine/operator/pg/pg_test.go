@@ -83,19 +83,23 @@ func TestFailures(t *testing.T) {
 			`Failed to run the statement [ERROR: column "x" does not exist (SQLSTATE 42703) at line 2, column 2]`,
 		},
 		{
-			"place ahead", []any{"pg>", sql("select 1"), "insert_into", "nope"},
+			"place ahead",
+			[]any{"pg>", sql("select 1"), "insert_into", "nope"},
 			`Failed to run the statement [ERROR: relation "nope" does not exist (SQLSTATE 42P01)]`,
 		},
 		{
-			"detail", []any{"pg>", sql("create table u (n int unique); insert into u values (1), (1)")},
+			"detail",
+			[]any{"pg>", sql("create table u (n int unique); insert into u values (1), (1)")},
 			`Failed to run the statement [ERROR: duplicate key value violates unique constraint "u_n_key" (SQLSTATE 23505); detail: Key (n)=(1) already exists.]`,
 		},
 		{
-			"at the commit", []any{"pg>", sql("create table v (n int unique deferrable initially deferred); insert into v values (1), (1)")},
+			"at the commit",
+			[]any{"pg>", sql("create table v (n int unique deferrable initially deferred); insert into v values (1), (1)")},
 			`Failed to commit [ERROR: duplicate key value violates unique constraint "v_n_key" (SQLSTATE 23505); detail: Key (n)=(1) already exists.]`,
 		},
 		{
-			"no transaction", []any{"pg>", sql("vacuum")},
+			"no transaction",
+			[]any{"pg>", sql("vacuum")},
 			"Failed to run the statement [ERROR: VACUUM cannot run inside a transaction block (SQLSTATE 25001); hint: with strict_transaction: false it runs outside of a transaction]",
 		},
 		{"create and insert", []any{"pg>", sql("x"), "create_table", "a", "insert_into", "b"}, "Parameters 'create_table' and 'insert_into' exclude each other (config)"},
@@ -112,11 +116,13 @@ func TestFailures(t *testing.T) {
 		{"no database", []any{"pg>", sql("x"), "database", nil}, "Parameter 'database' is required but null (config)"},
 		{"NUL", []any{"pg>", sql("select '\x00'")}, "The query holds a NUL character (config)"},
 		{
-			"copy", []any{"pg>", sql("create table w (n int); copy w from stdin")},
+			"copy",
+			[]any{"pg>", sql("create table w (n int); copy w from stdin")},
 			"Failed to run the statement [COPY … FROM STDIN has nothing to read here]",
 		},
 		{
-			"copy as a query", []any{"pg>", sql("copy pg_class from stdin"), "download_file", "x"},
+			"copy as a query",
+			[]any{"pg>", sql("copy pg_class from stdin"), "download_file", "x"},
 			"A query whose results are read must be read-only [ERROR: cannot execute COPY FROM in a read-only transaction (SQLSTATE 25006)] (config)",
 		},
 	}

@@ -89,7 +89,8 @@ func downloadResults(ctx context.Context, t *operator.Task, s *Server, r *reques
 	if err := read(ctx, t, s, r, &csvSink{w: buffer}); err != nil {
 		return err
 	}
-	if err := buffer.Flush(); err == nil {
+	err = buffer.Flush()
+	if err == nil {
 		err = file.Commit()
 	}
 	if err != nil {
