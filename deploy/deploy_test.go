@@ -2,8 +2,8 @@
 // run, the systemd unit is read by systemd's own checker, the agent keeps its
 // word to a service manager.
 //
-// It knows the files of this folder, the Dockerfile and the built binary, no
-// package of ours. Its invariant: a proof that cannot be given on this machine
+// It knows the files of this folder, the Dockerfile and the built binary, of our
+// packages only those for tests. Its invariant: a proof that cannot be given on this machine
 // is a failure under CI, never a silence.
 package deploy_test
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gitdag/internal/dockertest"
 )
 
 const (
@@ -26,14 +28,14 @@ const (
 // runs the result.
 func TestImage(t *testing.T) {
 	need(t, "busybox", "git", "go", "ldd", "python3", "tini")
-	e := startEngine(t)
-	e.importImage(t, machine, func(p *pack) error {
-		return errors.Join(p.base(), p.found("git", "tini"), p.python(), p.toolchain())
+	e := dockertest.Start(t)
+	e.Import(t, machine, func(p *dockertest.Pack) error {
+		return errors.Join(p.Base(), p.Found("git", "tini"), p.Python(), p.Toolchain())
 	})
 	source := buildContext(t)
 	build := func(t *testing.T, base, tag string) {
 		t.Helper()
-		e.run(t, "build", "--network", "none", "--build-arg", "GO="+machine, "--build-arg", "BASE="+base,
+		e.Run(t, "build", "--network", "none", "--build-arg", "GO="+machine, "--build-arg", "BASE="+base,
 			"--build-arg", "VERSION=1.2.3-test", "--tag", tag, source)
 	}
 	build(t, machine, image)
@@ -42,19 +44,19 @@ func TestImage(t *testing.T) {
 	t.Run("refuses to start without a token", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		out, err := e.try(ctx, "run", "--rm", "--network", "none", image, "agent", "--repo", "https://git.example.com/team/workflows.git")
+		out, err := e.Try(ctx, "run", "--rm", "--network", "none", image, "agent", "--repo", "https://git.example.com/team/workflows.git")
 		if err == nil || !strings.Contains(out, "token") {
 			t.Errorf("got %v and %q, want an error that names the token", err, out)
 		}
 	})
 	t.Run("runs until it is stopped", func(t *testing.T) { checkRun(t, e) })
 	t.Run("installs only what the base lacks", func(t *testing.T) {
-		e.importImage(t, bare, func(p *pack) error {
-			return errors.Join(p.base(), p.found("git"), p.text("/usr/bin/apt-get", "#!/bin/sh\necho \"$@\" >>/asked\n", 0o755))
+		e.Import(t, bare, func(p *dockertest.Pack) error {
+			return errors.Join(p.Base(), p.Found("git"), p.Text("/usr/bin/apt-get", "#!/bin/sh\necho \"$@\" >>/asked\n", 0o755))
 		})
 		build(t, bare, "on-bare")
 		want := "update\ninstall -y --no-install-recommends python3 tini"
-		if got := e.run(t, "run", "--rm", "--network", "none", "--entrypoint", "cat", "on-bare", "/asked"); got != want {
+		if got := e.Run(t, "run", "--rm", "--network", "none", "--entrypoint", "cat", "on-bare", "/asked"); got != want {
 			t.Errorf("asked of apt-get: got %q, want %q", got, want)
 		}
 	})
@@ -94,7 +96,7 @@ func buildContext(t *testing.T) string {
 	return dir
 }
 
-func checkLabels(t *testing.T, e *engine) {
+func checkLabels(t *testing.T, e *dockertest.Engine) {
 	var images []struct {
 		Config struct {
 			User        string
@@ -103,7 +105,7 @@ func checkLabels(t *testing.T, e *engine) {
 			Healthcheck struct{ Test []string }
 		}
 	}
-	if err := json.Unmarshal([]byte(e.run(t, "image", "inspect", image)), &images); err != nil || len(images) != 1 {
+	if err := json.Unmarshal([]byte(e.Run(t, "image", "inspect", image)), &images); err != nil || len(images) != 1 {
 		t.Fatalf("inspect: got %d images, %v; want one", len(images), err)
 	}
 	c := images[0].Config
@@ -121,29 +123,29 @@ func checkLabels(t *testing.T, e *engine) {
 			t.Errorf("label %s: got %q, want %q", label, got, want)
 		}
 	}
-	if out := e.run(t, "run", "--rm", "--network", "none", image, "--version"); !strings.Contains(out, "1.2.3-test") {
+	if out := e.Run(t, "run", "--rm", "--network", "none", image, "--version"); !strings.Contains(out, "1.2.3-test") {
 		t.Errorf("--version: got %q, want 1.2.3-test in it", out)
 	}
 }
 
 // checkRun starts the agent as a user would, looks at it from inside (the test's
 // engine has no network) and stops it.
-func checkRun(t *testing.T, e *engine) {
+func checkRun(t *testing.T, e *dockertest.Engine) {
 	token := filepath.Join(t.TempDir(), "token")
 	put(t, token, "s3cret-of-the-test\n")
-	id := e.run(t, "run", "--detach", "--network", "none", "--health-interval", "1s",
+	id := e.Run(t, "run", "--detach", "--network", "none", "--health-interval", "1s",
 		"--volume", sampleRepository(t)+":/repository:ro",
 		"--volume", token+":/run/secrets/gitdag-api-token:ro",
 		image, "agent", "--repo", "/repository")
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the agent said:\n%s", e.run(t, "logs", id))
+			t.Logf("the agent said:\n%s", e.Run(t, "logs", id))
 		}
 	})
 	eventually(t, time.Minute, "health", "healthy", func() string {
-		return e.run(t, "inspect", "--format", "{{.State.Health.Status}}", id)
+		return e.Run(t, "inspect", "--format", "{{.State.Health.Status}}", id)
 	})
-	inside := func(command string) string { return e.run(t, "exec", id, "sh", "-c", command) }
+	inside := func(command string) string { return e.Run(t, "exec", id, "sh", "-c", command) }
 	for command, want := range map[string]string{
 		"id -u":            "65532",
 		"cat /proc/1/comm": "tini",
@@ -160,11 +162,11 @@ func checkRun(t *testing.T, e *engine) {
 		}
 	}
 	begin := time.Now()
-	e.run(t, "stop", "--time", "60", id)
+	e.Run(t, "stop", "--time", "60", id)
 	if took := time.Since(begin); took >= drain {
 		t.Errorf("stop: took %s, want less than the drain of %s", took, drain)
 	}
-	if got := e.run(t, "inspect", "--format", "{{.State.ExitCode}}", id); got != "0" {
+	if got := e.Run(t, "inspect", "--format", "{{.State.ExitCode}}", id); got != "0" {
 		t.Errorf("exit status: got %s, want 0", got)
 	}
 }

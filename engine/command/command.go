@@ -1,5 +1,5 @@
 // Package command runs the programs that tasks start. [Executor] is the seam;
-// [Local] runs them as processes of this machine.
+// [Local] runs them as processes of this machine, package docker in containers.
 //
 // It knows nothing of tasks but the text of a marker in the environment, by
 // which a restarted agent finds what a crashed one left running ([Survivors]).
@@ -33,6 +33,8 @@ type Command struct {
 	Output io.Writer
 	// Label is what errors call the run; empty means the program's name.
 	Label string
+	// Container is where the program runs; nil for this machine.
+	Container *Container
 }
 
 func (c Command) label() string {
@@ -60,6 +62,19 @@ type Executor interface {
 }
 
 const markerName = "GITDAG_RUN"
+
+// CutMarker returns env without its [Marker], and what that says.
+func CutMarker(env []string) (rest []string, run string) {
+	rest = make([]string, 0, len(env))
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, markerName+"="); ok {
+			run = value
+			continue
+		}
+		rest = append(rest, entry)
+	}
+	return rest, run
+}
 
 // Marker returns the environment entry by which [Survivors] recognises the
 // processes of one execution of a task. dataID names the data directory and

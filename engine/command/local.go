@@ -33,6 +33,9 @@ func (l Local) Run(ctx context.Context, c Command) (Exit, error) {
 	if ctx.Err() != nil {
 		return Exit{}, fmt.Errorf("start %s: %w", c.label(), context.Cause(ctx))
 	}
+	if c.Container != nil {
+		return Exit{}, fmt.Errorf("start %s: it wants a container, and this machine is none", c.label())
+	}
 	out, err := openOutput(c.Output)
 	if err != nil {
 		return Exit{}, fmt.Errorf("start %s: open its output: %w", c.label(), err)

@@ -1,4 +1,4 @@
-package deploy_test
+package dockertest
 
 import (
 	"archive/tar"
@@ -12,19 +12,19 @@ import (
 	"strings"
 )
 
-// pack writes a root file system made of this machine's own files: what a test
+// Pack writes a root file system made of this machine's own files: what a test
 // runs in a container where no image can be fetched.
-type pack struct {
+type Pack struct {
 	out  *tar.Writer
 	seen map[string]bool
 }
 
-func newPack(w io.Writer) *pack {
-	return &pack{out: tar.NewWriter(w), seen: map[string]bool{}}
+func newPack(w io.Writer) *Pack {
+	return &Pack{out: tar.NewWriter(w), seen: map[string]bool{}}
 }
 
 // add writes one entry unless its name is taken.
-func (p *pack) add(h *tar.Header, content io.Reader) error {
+func (p *Pack) add(h *tar.Header, content io.Reader) error {
 	h.Name = strings.TrimPrefix(h.Name, "/")
 	if p.seen[h.Name] {
 		return nil
@@ -40,21 +40,22 @@ func (p *pack) add(h *tar.Header, content io.Reader) error {
 	return err
 }
 
-func (p *pack) dir(name string, mode int64) error {
+func (p *Pack) dir(name string, mode int64) error {
 	return p.add(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: mode}, nil)
 }
 
-func (p *pack) link(name, target string) error {
+func (p *Pack) link(name, target string) error {
 	return p.add(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777}, nil)
 }
 
-func (p *pack) text(name, text string, mode int64) error {
+// Text writes a file.
+func (p *Pack) Text(name, text string, mode int64) error {
 	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: int64(len(text))}
 	return p.add(h, strings.NewReader(text))
 }
 
 // file copies a file, links followed, readable for everybody.
-func (p *pack) file(name, source string) error {
+func (p *Pack) file(name, source string) error {
 	f, err := os.Open(source)
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (p *pack) file(name, source string) error {
 
 // tree copies a folder without what skip names; skip is asked with the path
 // below the folder.
-func (p *pack) tree(name, source string, skip func(rel string, d fs.DirEntry) bool) error {
+func (p *Pack) tree(name, source string, skip func(rel string, d fs.DirEntry) bool) error {
 	return filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -99,7 +100,7 @@ func (p *pack) tree(name, source string, skip func(rel string, d fs.DirEntry) bo
 
 // program copies an executable to a name, with the shared libraries that it
 // loads to their own.
-func (p *pack) program(name, source string) error {
+func (p *Pack) program(name, source string) error {
 	if err := p.file(name, source); err != nil {
 		return err
 	}
@@ -119,8 +120,8 @@ func (p *pack) program(name, source string) error {
 	return nil
 }
 
-// found is program for a name that is looked up on PATH.
-func (p *pack) found(names ...string) error {
+// Found is program for a name that is looked up on PATH.
+func (p *Pack) Found(names ...string) error {
 	for _, name := range names {
 		path, err := exec.LookPath(name)
 		if err != nil {
@@ -133,9 +134,9 @@ func (p *pack) found(names ...string) error {
 	return nil
 }
 
-// base writes what every system has: a shell with its commands, users, /tmp and
+// Base writes what every system has: a shell with its commands, users, /tmp and
 // certificates.
-func (p *pack) base() error {
+func (p *Pack) Base() error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		return err
@@ -148,8 +149,8 @@ func (p *pack) base() error {
 		p.program("/bin/busybox", busybox),
 		p.dir("/tmp", 0o1777),
 		p.dir("/root", 0o700),
-		p.text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
-		p.text("/etc/group", "root:x:0:\n", 0o644),
+		p.Text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
+		p.Text("/etc/group", "root:x:0:\n", 0o644),
 		p.file("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt"),
 	}
 	for name := range strings.FieldsSeq(string(applets)) {
@@ -160,8 +161,8 @@ func (p *pack) base() error {
 	return errors.Join(steps...)
 }
 
-// python writes the interpreter that python3 stands for, and its library.
-func (p *pack) python() error {
+// Python writes the interpreter that python3 stands for, and its library.
+func (p *Pack) Python() error {
 	const where = `import os, sys, sysconfig
 print(os.path.realpath(sys.executable))
 print(sysconfig.get_path("stdlib"))`
@@ -193,8 +194,8 @@ print(sysconfig.get_path("stdlib"))`
 	return errors.Join(steps...)
 }
 
-// toolchain writes Go to /usr/local/go, without its own tests.
-func (p *pack) toolchain() error {
+// Toolchain writes Go to /usr/local/go, without its own tests.
+func (p *Pack) Toolchain() error {
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		return err

@@ -1,0 +1,25 @@
+package command
+
+// Container says in what a command runs instead of on this machine.
+type Container struct {
+	// Image is what the container is made of, or with Build what its image is
+	// built on.
+	Image string
+	// Build are shell commands that are run on Image once, a line each; the
+	// result is kept as an image.
+	Build []string
+	// RunOptions and BuildOptions are options of `docker run` and `docker build`.
+	RunOptions, BuildOptions []string
+	// PullAlways asks for Image anew before each run.
+	PullAlways bool
+	// SELinux labels Project for this container.
+	SELinux bool
+	// Project is the directory that the container sees, under the same path.
+	Project string
+	// Program is run with Docker's arguments, in Project; empty for Docker itself.
+	Program string
+	// Environ is the environment of Program, and what RunOptions take a variable
+	// from that they only name. The container gets [Command.Env] alone, without
+	// the [Marker].
+	Environ []string
+}
