@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -22,6 +23,15 @@ func Func(run func(ctx context.Context, t *Task) (*Result, error)) Operator {
 
 // ConfigError is the failure of a task whose parameters make no sense.
 func ConfigError(format string, args ...any) *Error { return configError(format, args...) }
+
+// With returns a registry that has these types as well; they come before others of their
+// name.
+func (r *Registry) With(entries map[string]Entry) *Registry {
+	more := *r
+	more.entries = maps.Clone(r.entries)
+	maps.Copy(more.entries, entries)
+	return &more
+}
 
 // CommandText returns the text that a command stands for (operators.md 2.3): of an
 // object its `data`, of a text the file of that name, which is a template, and without

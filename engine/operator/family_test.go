@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"gitdag/engine/operator"
@@ -88,5 +89,19 @@ func TestCreateInProject(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(p.root, "sub"))
 	if err != nil || len(entries) != 2 {
 		t.Errorf("got %v, %v left, want the file and the link", entries, err)
+	}
+}
+
+func TestRegistryWith(t *testing.T) {
+	r := operator.NewRegistry(map[string]operator.Entry{"a": {}, "b": {}})
+	more := r.With(map[string]operator.Entry{"b": {Pure: true}, "c": {}})
+	if got := more.Types(); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("got %v", got)
+	}
+	if b, _ := more.Lookup("b"); !b.Pure {
+		t.Error("the type that was given later does not come first")
+	}
+	if b, _ := r.Lookup("b"); b.Pure || len(r.Types()) != 2 {
+		t.Error("the registry has changed")
 	}
 }
