@@ -10,6 +10,7 @@ package command
 import (
 	"context"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,10 @@ type Command struct {
 	Dir string
 	// Env is the whole environment, as "NAME=value"; nothing is inherited.
 	Env []string
+	// Input is what the program reads on standard input; nil for nothing. Result
+	// is its descriptor 3; nil for none. A container has neither.
+	Input  []byte
+	Result *os.File
 	// Output takes standard output and standard error in the order in which
 	// they are written; nil drops them. The program writes straight into an
 	// *os.File, or into the file of a writer that has a method

@@ -20,7 +20,7 @@ const (
 )
 
 // Local runs programs as processes of this machine. Each leads a process group
-// of its own and reads an empty standard input. What a program leaves running
+// of its own and reads an empty standard input, unless it is given one. What a program leaves running
 // when it ends by itself is left alone; when ctx ends a run, the whole group
 // gets SIGTERM and, after the grace period, SIGKILL.
 type Local struct {
@@ -40,8 +40,14 @@ func (l Local) Run(ctx context.Context, c Command) (Exit, error) {
 	if err != nil {
 		return Exit{}, fmt.Errorf("start %s: open its output: %w", c.label(), err)
 	}
-	p, err := start(c, out.child)
+	in, err := openInput(c.Input)
+	if err != nil {
+		out.started(false)
+		return Exit{}, fmt.Errorf("start %s: open its standard input: %w", c.label(), err)
+	}
+	p, err := start(c, in.child, out.child)
 	out.started(err == nil)
+	in.started(err == nil)
 	if err != nil {
 		return Exit{}, err
 	}
@@ -58,6 +64,7 @@ func (l Local) Run(ctx context.Context, c Command) (Exit, error) {
 		<-ended
 		cancelled = context.Cause(ctx)
 	}
+	in.settle()
 	outErr := out.settle()
 	state, waitErr := p.Wait()
 	if err = errors.Join(err, waitErr); err != nil {

@@ -73,6 +73,47 @@ func TestWhatTheProgramSees(t *testing.T) {
 	}
 }
 
+// A program reads all that it is told, or does not care, or leaves somebody behind
+// who does not: the run ends with the program.
+func TestInputAndResult(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("0123456789abcde\n", 1<<16)
+	for script, want := range map[string]string{
+		"wc -c | tr -d ' '; echo '{}' >&3":              "1048576\n",
+		"head -c 3; echo '{}' >&3":                      "012",
+		"exec <&-; echo '{}' >&3; echo end":             "end\n",
+		"exec 4<&0; sleep 9 <&4 & echo '{}' >/dev/fd/3": "",
+	} {
+		result, err := os.Create(filepath.Join(t.TempDir(), "result"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer result.Close()
+		c := sh(script)
+		c.Input, c.Result = []byte(text), result
+		started := time.Now()
+		exit, got := run(t, c)
+		if exit != (command.Exit{}) || got != want {
+			t.Errorf("%s: got %+v and %q, want success and %q", script, exit, got, want)
+		}
+		if took := time.Since(started); took > 5*time.Second {
+			t.Errorf("%s: got %v, want the end of the program", script, took)
+		}
+		if got, err := os.ReadFile(result.Name()); err != nil || string(got) != "{}\n" {
+			t.Errorf("%s: got result %q, %v", script, got, err)
+		}
+	}
+	c := sh("cat; true >&3")
+	c.Input = []byte{}
+	if exit, got := run(t, c); exit.Code == 0 || !strings.Contains(got, "3") {
+		t.Errorf("got %+v and %q, want no descriptor 3", exit, got)
+	}
+	c.Args = []string{"/missing"}
+	if _, err := (command.Local{}).Run(t.Context(), c); err == nil {
+		t.Error("got no error for a program that is missing")
+	}
+}
+
 func TestNothingIsInherited(t *testing.T) {
 	t.Setenv("GITDAG_TEST_LEAK", "x")
 	c := command.Command{Args: []string{"/bin/sh", "-c", "echo [$GITDAG_TEST_LEAK]"}}

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// start starts the program, with out as its standard output and error.
-func start(c Command, out *os.File) (*os.Process, error) {
+// start starts the program, with in as its standard input and out as its standard
+// output and error.
+func start(c Command, in, out *os.File) (*os.Process, error) {
 	if len(c.Args) == 0 || c.Args[0] == "" {
 		return nil, fmt.Errorf("start %s: no program given", c.label())
 	}
@@ -23,14 +24,12 @@ func start(c Command, out *os.File) (*os.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.label(), cmp.Or(checkDir(c.Dir), err))
 	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return nil, fmt.Errorf("start %s: open its standard input: %w", c.label(), err)
-	}
-	defer null.Close()
 	attr := &os.ProcAttr{
-		Dir: c.Dir, Env: c.Env, Files: []*os.File{null, out, out},
+		Dir: c.Dir, Env: c.Env, Files: []*os.File{in, out, out},
 		Sys: &syscall.SysProcAttr{Setpgid: true},
+	}
+	if c.Result != nil {
+		attr.Files = append(attr.Files, c.Result)
 	}
 	if attr.Env == nil {
 		attr.Env = []string{} // nil would mean our own
