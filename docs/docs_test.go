@@ -96,7 +96,7 @@ func TestExamples(t *testing.T) {
 		t.Run(filepath.Base(page), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			environ := serverFor(t, page)
+			var environ []string
 			for _, b := range blocks(t, page) {
 				if _, name, ok := strings.Cut(b.info, "file="); ok {
 					file := filepath.Join(dir, name)
@@ -108,6 +108,9 @@ func TestExamples(t *testing.T) {
 					}
 				}
 				if b.info == "console" {
+					if environ == nil {
+						environ = serverFor(t, page, dir)
+					}
 					session(t, dir, b, environ...)
 				}
 			}
@@ -117,13 +120,17 @@ func TestExamples(t *testing.T) {
 
 // serverFor starts the server that the commands of a page ask, if it is one
 // about that, and returns the variables that name it.
-func serverFor(t *testing.T, page string) []string {
+func serverFor(t *testing.T, page, dir string) []string {
 	t.Helper()
-	if page != "client.md" {
-		return nil
+	args := map[string][]string{
+		"client.md": {"--memory", "-X", "digdag.secret-encryption-key=MDEyMzQ1Njc4OWFiY2RlZg=="},
+		"server.md": {"--config", filepath.Join(dir, "server.properties"), "--database", t.TempDir()},
+	}[page]
+	if args == nil {
+		return []string{}
 	}
 	server := agenttest.Launch(t, filepath.Join(binDir, "gitdag"), []string{"HOME=" + t.TempDir()},
-		"server", "--memory", "--port", "0", "-X", "digdag.secret-encryption-key=MDEyMzQ1Njc4OWFiY2RlZg==")
+		append([]string{"server", "--port", "0"}, args...)...)
 	return []string{"GITDAG_ENDPOINT=" + server.Address()}
 }
 

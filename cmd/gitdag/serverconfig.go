@@ -3,20 +3,17 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
-	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"gitdag/agent"
 	"gitdag/agent/api"
 	"gitdag/engine/params"
-	"gitdag/engine/schedule"
 	"gitdag/engine/secret"
 )
 
@@ -120,6 +117,9 @@ func readHTTP(r *entries, s *agent.Server) {
 	}
 	s.Headers = http.Header{}
 	for name, value := range r.below("server.http.headers.") {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			r.note("server.http.headers."+name, "it is no header")
+		}
 		s.Headers.Set(name, value)
 	}
 	s.Swagger = r.flag("server.enable-swagger", false)
@@ -172,10 +172,10 @@ func readStorage(r *entries, o *agent.Options) error {
 		return usagef("database.type=memory and database.path=%s cannot both be given", dir)
 	case kind == "h2" && dir == "":
 		return usagef("database.type=h2 needs database.path")
-	case dir != "":
+	case kind == "" || kind == "memory" || kind == "h2":
 		o.Config.Data = dir
-	case kind != "" && kind != "memory":
-		o.Config.Data = agent.DefaultData()
+	default:
+		o.Config.Data = cmp.Or(dir, agent.DefaultData())
 		r.remark("database.type", fmt.Sprintf("there is no database: everything is kept in the directory %s, which --database chooses", o.Config.Data))
 	}
 	if kind := r.text("archive.type", "db"); kind != "db" {
@@ -227,127 +227,4 @@ func readTwins(r *entries, _ *agent.Options) error {
 		}
 	}
 	return nil
-}
-
-// entries reads a configuration and knows in the end what was of no use.
-type entries struct {
-	settings
-	used map[string]bool
-	said []remark
-}
-
-// remark is what there is to say about an entry.
-type remark struct{ key, text string }
-
-func newEntries(config properties) *entries {
-	return &entries{settings: settings{values: config}, used: map[string]bool{}}
-}
-
-func (r *entries) remark(key, text string) { r.said = append(r.said, remark{key, text}) }
-
-func (r *entries) has(key string) bool { return r.text(key, "") != "" }
-
-func (r *entries) raw(key string) string {
-	r.used[key] = true
-	return r.values[key]
-}
-
-func (r *entries) text(key, missing string) string {
-	r.used[key] = true
-	return r.settings.text(key, missing)
-}
-
-func (r *entries) flag(key string, missing bool) bool {
-	r.used[key] = true
-	return r.settings.flag(key, missing)
-}
-
-func (r *entries) number(key string, missing int) int {
-	r.used[key] = true
-	return r.settings.number(key, missing)
-}
-
-// positive reads a limit.
-func (r *entries) positive(key string, missing int) int {
-	n := r.number(key, missing)
-	if n == 0 && r.has(key) {
-		r.note(key, "must be a positive number, not 0")
-	}
-	return n
-}
-
-func (r *entries) port(key string, missing int) int {
-	n := r.number(key, missing)
-	if n > 65535 {
-		r.note(key, fmt.Sprintf("must be between 0 and 65535, not %d", n))
-	}
-	return n
-}
-
-func (r *entries) seconds(key string, missing int) time.Duration {
-	return time.Duration(r.number(key, missing)) * time.Second
-}
-
-// duration reads a length of time such as 7d or 12h 30m; 0 if there is none.
-func (r *entries) duration(key string) time.Duration {
-	text := r.text(key, "")
-	if text == "" {
-		return 0
-	}
-	d, err := schedule.ParseDuration(text)
-	if err != nil || d <= 0 {
-		r.note(key, fmt.Sprintf("must be a duration such as 7d or 12h 30m, not %q", text))
-	}
-	return d
-}
-
-// below returns the entries whose key begins with a prefix, without it.
-func (r *entries) below(prefix string) map[string]string {
-	found := properties(r.values).below(prefix)
-	for name := range found {
-		r.used[prefix+name] = true
-	}
-	return found
-}
-
-// elsewhere are the beginnings of keys that other code or other commands read.
-var elsewhere = []string{"notification.", "params.", "client.", "secrets.", "io.digdag.cli."}
-
-// useless says of keys, by their beginning, why they have no effect. The first
-// that fits counts.
-var useless = []remark{
-	{"database.", "there is no database: everything is kept in the data directory"},
-	{"archive.", "archives are kept in the data directory"},
-	{"log-server.", "logs are kept on this machine, whole"},
-	{"server.environment.", "tasks inherit what --tasks-env names, and there are no plug-ins"},
-	{"server.http.", "nothing of that kind is to be set"},
-	{"server.jmx.", "there is no JVM"},
-	{"metrics.", "there is no JVM"},
-	{"eval.", "there is no JVM"},
-	{"system-plugin.", "there are no JVM plug-ins"},
-	{"plugin.", "there are no JVM plug-ins"},
-	{"server.authenticator-class", "there are no JVM plug-ins"},
-	{"agent.command_executor.", "a task runs in a container if it has docker:, else on this machine"},
-	{"agent.", "one process does everything"},
-	{"executor.", "one process does everything"},
-	{"scheduler.", "one process does everything"},
-	{"queue", "one process does everything"},
-	{"tmpdir", "temporary files lie in the data directory"},
-}
-
-// remarks are all there is to say once everything was read.
-func (r *entries) remarks() []remark {
-	list := slices.Clone(r.said)
-	for _, key := range slices.Sorted(maps.Keys(r.values)) {
-		begins := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
-		if r.used[key] || slices.ContainsFunc(elsewhere, begins) {
-			continue
-		}
-		why := "no such key is known"
-		if i := slices.IndexFunc(useless, func(u remark) bool { return begins(u.key) }); i >= 0 {
-			why = useless[i].text
-		}
-		list = append(list, remark{key, why})
-	}
-	return list
 }
