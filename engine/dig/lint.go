@@ -120,9 +120,7 @@ func (u *unit) lintOperator(env *compileEnv, t *visited) {
 	if name == "" {
 		return
 	}
-	if u.opts.Operators != nil && !u.opts.Operators(name) {
-		env.report(Warning, problem{in: m, key: key},
-			fmt.Sprintf("task %s: unknown task type: %s", t.task, name), u.operatorHint(name))
+	if u.opts.Operators != nil && !u.lintType(env, t, key, name) {
 		return
 	}
 	u.lintShadows(env, t, name)
@@ -132,6 +130,10 @@ func (u *unit) lintOperator(env *compileEnv, t *visited) {
 	case "embulk", "py", "rb", "sh":
 		if !u.opts.Containers {
 			u.lintContainer(env, t)
+		}
+	default:
+		if !u.opts.Containers && u.opts.Operators != nil && !u.opts.Operators(name) {
+			u.lintContainer(env, t) // it is a program
 		}
 	}
 }

@@ -47,6 +47,8 @@ type loader struct {
 	places  places
 	reports reports
 	chain   []*document // the files that are being read, each included by the one before
+	// operators are those that were looked for in the project.
+	operators map[string]ownOperator
 
 	// work and exhausted are the budget of the workflow that is being loaded.
 	work      int64
@@ -54,7 +56,7 @@ type loader struct {
 }
 
 func newLoader(root *os.Root) *loader {
-	return &loader{root: root, docs: map[string]*document{}, places: places{}}
+	return &loader{root: root, docs: map[string]*document{}, places: places{}, operators: map[string]ownOperator{}}
 }
 
 func (l *loader) report(s Severity, at place, key, message, hint string) {

@@ -15,8 +15,9 @@ import (
 
 // Options say how a project is checked.
 type Options struct {
-	// Operators tells whether an operator type exists; a task with another one gets a warning. Nil knows all.
-	Operators func(name string) bool
+	// Operators tells whether an operator type is built in, Installed whether this machine has a program for one. A task
+	// with another one, which is none of the project's own, gets a warning. A nil Operators knows all, a nil Installed none.
+	Operators, Installed func(name string) bool
 	// LooseSchedules makes unknown keys of a `schedule:` warnings, for who does not run the schedule (L49).
 	LooseSchedules bool
 	// Containers tells that there is something to run containers with; without it a task that wants one gets a warning.
