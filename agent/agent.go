@@ -15,6 +15,7 @@ import (
 	"gitdag/engine/expr"
 	"gitdag/engine/flow"
 	"gitdag/engine/operator"
+	"gitdag/engine/operator/param"
 	"gitdag/engine/params"
 	"gitdag/engine/secret"
 	"gitdag/engine/tasklog"
@@ -36,6 +37,9 @@ type Options struct {
 	// Operators are the types of tasks that there are; nil means those that are
 	// built in.
 	Operators *operator.Registry
+	// ParamServer keeps the values of `param_set>` if the configuration names no
+	// other; the zero value means the data directory, or the project's own.
+	ParamServer param.Server
 	// Directory is what the agent runs if the configuration names no repository.
 	Directory *Directory
 	// Server is what Digdag's server can be told and the configuration has no key

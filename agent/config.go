@@ -21,23 +21,24 @@ import (
 // Config is the agent's configuration file; docs/agent.yaml explains each key.
 // The zero value of a key means its default.
 type Config struct {
-	Data         string    `yaml:"data"`
-	Listen       string    `yaml:"listen"`
-	ExternalURL  string    `yaml:"external_url"`
-	Repos        []Repo    `yaml:"repos"`
-	AllowPush    bool      `yaml:"allow_push"`
-	Insecure     bool      `yaml:"insecure"`
-	Tasks        Tasks     `yaml:"tasks"`
-	Drain        Duration  `yaml:"drain"`
-	CatchUp      CatchUp   `yaml:"catch_up"`
-	CatchUpLimit int       `yaml:"catch_up_limit"`
-	Auth         Auth      `yaml:"auth"`
-	Secrets      Secrets   `yaml:"secrets"`
-	Alerts       Alerts    `yaml:"alerts"`
-	Log          Log       `yaml:"log"`
-	Sync         Sync      `yaml:"sync"`
-	Limits       Limits    `yaml:"limits"`
-	Retention    Retention `yaml:"retention"`
+	Data         string      `yaml:"data"`
+	Listen       string      `yaml:"listen"`
+	ExternalURL  string      `yaml:"external_url"`
+	Repos        []Repo      `yaml:"repos"`
+	AllowPush    bool        `yaml:"allow_push"`
+	Insecure     bool        `yaml:"insecure"`
+	Tasks        Tasks       `yaml:"tasks"`
+	Drain        Duration    `yaml:"drain"`
+	CatchUp      CatchUp     `yaml:"catch_up"`
+	CatchUpLimit int         `yaml:"catch_up_limit"`
+	Auth         Auth        `yaml:"auth"`
+	Secrets      Secrets     `yaml:"secrets"`
+	ParamServer  ParamServer `yaml:"param_server"`
+	Alerts       Alerts      `yaml:"alerts"`
+	Log          Log         `yaml:"log"`
+	Sync         Sync        `yaml:"sync"`
+	Limits       Limits      `yaml:"limits"`
+	Retention    Retention   `yaml:"retention"`
 }
 
 // Repo is a repository to follow.
@@ -89,6 +90,18 @@ type Secrets struct {
 	OldKeyFiles []string `yaml:"old_key_files"`
 	// Dir has a file for each secret that all projects may read.
 	Dir string `yaml:"dir"`
+}
+
+// ParamServer says where `param_set>` keeps values; without a type that is the
+// data directory.
+type ParamServer struct {
+	Type         string `yaml:"type"`
+	Host         string `yaml:"host"`
+	Port         int    `yaml:"port"`
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file"`
+	Database     string `yaml:"database"`
+	SSL          bool   `yaml:"ssl"`
 }
 
 // Log says how the agent's own log looks. The agent itself is given a logger:
@@ -309,12 +322,16 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%s is %d and must not be negative", name, n)
 		}
 	}
+	if err := c.ParamServer.server().Validate(); err != nil {
+		return fmt.Errorf("param_server: %w", err)
+	}
 	return nil
 }
 
 // needsRestart tells whether next differs in what is read at the start only.
 func (c *Config) needsRestart(next *Config) bool {
 	return c.Data != next.Data || c.Listen != next.Listen || c.Auth != next.Auth || !c.Secrets.equal(&next.Secrets) ||
+		c.ParamServer != next.ParamServer ||
 		c.AllowPush != next.AllowPush || c.Log != next.Log || c.Limits.storage() != next.Limits.storage() ||
 		c.Tasks.KillGrace != next.Tasks.KillGrace || !slices.Equal(c.Tasks.Env, next.Tasks.Env)
 }

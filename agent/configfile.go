@@ -72,7 +72,7 @@ func keysOf(part string) []string {
 	var keys []string
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[Config](), reflect.TypeFor[Repo](), reflect.TypeFor[RepoAuth](), reflect.TypeFor[Webhook](),
-		reflect.TypeFor[Tasks](), reflect.TypeFor[Auth](), reflect.TypeFor[Secrets](), reflect.TypeFor[Log](),
+		reflect.TypeFor[Tasks](), reflect.TypeFor[Auth](), reflect.TypeFor[Secrets](), reflect.TypeFor[ParamServer](), reflect.TypeFor[Log](),
 		reflect.TypeFor[Alerts](), reflect.TypeFor[Slack](),
 		reflect.TypeFor[Sync](), reflect.TypeFor[Limits](), reflect.TypeFor[Retention](),
 		reflect.TypeFor[AttemptRetention](), reflect.TypeFor[LogRetention](),
@@ -91,7 +91,7 @@ func keysOf(part string) []string {
 
 // resolve makes relative file names absolute.
 func (c *Config) resolve(dir string) {
-	files := []*string{&c.Auth.TokenFile, &c.Auth.BasicFile, &c.Secrets.KeyFile, &c.Secrets.Dir, &c.Alerts.Slack.WebhookURLFile, &c.Alerts.Slack.TokenFile}
+	files := []*string{&c.Auth.TokenFile, &c.Auth.BasicFile, &c.Secrets.KeyFile, &c.Secrets.Dir, &c.ParamServer.PasswordFile, &c.Alerts.Slack.WebhookURLFile, &c.Alerts.Slack.TokenFile}
 	for i := range c.Secrets.OldKeyFiles {
 		files = append(files, &c.Secrets.OldKeyFiles[i])
 	}

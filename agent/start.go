@@ -38,6 +38,9 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	if operators == nil {
 		operators = operator.NewRegistry(operator.Builtin())
 	}
+	if operators, err = a.withParams(c, operators); err != nil {
+		return err
+	}
 	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
 	a.onStop(func(context.Context) { a.evaluator.Close() })
 	o := a.engineOptions(c, operators)

@@ -40,7 +40,7 @@ func (c *cli) agentCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("find this program's own file: %w", err)
 			}
-			a, err := agent.New(agent.Options{Config: config, Self: self, Version: c.version, Log: log})
+			a, err := agent.New(agent.Options{Config: config, Self: self, Version: c.version, Log: log, Operators: operators()})
 			if err != nil || f.check {
 				return err
 			}

@@ -136,7 +136,7 @@ func (c *cli) demoAgent(dir, repo string, n *narrator) (*agent.Agent, error) {
 		Repos: []agent.Repo{{Name: "sample", URL: repo, Poll: agent.Duration(time.Second)}},
 		Drain: agent.Duration(2 * time.Second),
 	}
-	return agent.New(agent.Options{Config: config, Self: self, Version: c.version, Log: n.logger(), Alerts: n})
+	return agent.New(agent.Options{Config: config, Self: self, Version: c.version, Log: n.logger(), Alerts: n, Operators: operators()})
 }
 
 // freeAddress returns the address if nothing listens there, and otherwise one

@@ -2,8 +2,12 @@ package main
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
+	"time"
 
 	"gitdag/engine/operator"
+	"gitdag/engine/operator/param"
 	"gitdag/engine/operator/pg"
 )
 
@@ -11,6 +15,7 @@ import (
 func families() map[string]operator.Entry {
 	entries := operator.Builtin()
 	entries["pg"] = pg.Operator(pg.Limits{})
+	maps.Copy(entries, param.Operators(param.Server{}, "")) // who runs tasks knows where values lie
 	return entries
 }
 
@@ -83,4 +88,27 @@ func resultLimits(config properties) (pg.Limits, error) {
 	}
 	limits := pg.Limits{Rows: number("rows"), Columns: number("columns"), Value: number("value_size")}
 	return limits, cmp.Or(r.err, low.err)
+}
+
+// paramServer reads where `param_set>` keeps values; without a type there is no server.
+func paramServer(config properties) (param.Server, error) {
+	const prefix = "param_server."
+	r := &settings{values: config.below(prefix), prefix: prefix}
+	s := param.Server{Type: r.text("type", "")}
+	if s.Type == "" {
+		return s, nil
+	}
+	s.Host, s.Port, s.Password, s.SSL = r.text("host", ""), r.number("port", 0), r.values["password"], r.flag("ssl", false)
+	if s.Type == param.PostgreSQL { // Digdag has no use for these with Redis
+		s.User, s.Database = r.text("user", ""), r.text("database", "")
+		s.Connect = time.Duration(r.number("loginTimeout", 0)) * time.Second
+		s.Silence = time.Duration(r.number("socketTimeout", 0)) * time.Second
+	}
+	if r.err != nil {
+		return s, r.err
+	}
+	if err := s.Validate(); err != nil {
+		return s, fmt.Errorf("configuration: param_server: %w", err)
+	}
+	return s, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"gitdag/engine/dig"
 	"gitdag/engine/local"
+	"gitdag/engine/operator/param"
 )
 
 // runOptions are the command line of `run`.
@@ -101,6 +102,11 @@ func (c *cli) runWorkflow(cmd *cobra.Command, o *runOptions) error {
 	if o.Operators, err = configuredOperators(config); err != nil {
 		return err
 	}
+	kept, err := paramServer(config)
+	if err != nil {
+		return err
+	}
+	o.Operators = o.Operators.With(param.Operators(kept, param.Local(o.Dir)))
 	known := func(name string) bool { _, ok := o.Operators.Lookup(name); return ok }
 	o.Project, err = c.loadProject(o.Dir, dig.Options{Operators: known, LooseSchedules: true},
 		func(d dig.Diagnostic) { console.Warn("%s", d) })

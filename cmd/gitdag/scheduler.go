@@ -115,6 +115,10 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept, err := paramServer(config)
+	if err != nil {
+		return nil, err
+	}
 	known := func(name string) bool { _, ok := types.Lookup(name); return ok }
 	if _, err := c.loadProject(dir, dig.Options{Operators: known}, func(dig.Diagnostic) {}); err != nil {
 		return nil, err // warnings are the agent's to tell
@@ -129,10 +133,11 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 			Tasks: agent.Tasks{Max: o.slots}, Auth: agent.Auth{TokenFile: o.tokenFile},
 			Limits: agent.Limits{TasksPerAttempt: limit},
 		},
-		Version:   c.version,
-		Alerts:    alerts,
-		Operators: types,
-		Directory: &agent.Directory{Dir: dir, Params: params, Environ: c.environ(), Secrets: c.secrets(config), Logs: logs},
+		Version:     c.version,
+		Alerts:      alerts,
+		Operators:   types,
+		ParamServer: kept,
+		Directory:   &agent.Directory{Dir: dir, Params: params, Environ: c.environ(), Secrets: c.secrets(config), Logs: logs},
 	}, nil
 }
 
