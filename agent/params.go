@@ -25,9 +25,12 @@ func (a *Agent) withParams(c *Config, types *operator.Registry) (*operator.Regis
 			server.Password = strings.TrimRight(string(password), "\r\n")
 		}
 	}
-	dir := filepath.Join(c.Data, "params")
 	if d := a.options.Directory; d != nil {
-		dir = param.Local(d.Dir)
+		return types.With(param.Operators(server, param.Local(d.Dir))), nil
+	}
+	dir := filepath.Join(c.Data, "params")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory of values: %w", err)
 	}
 	return types.With(param.Operators(server, dir)), nil
 }

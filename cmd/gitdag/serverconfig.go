@@ -49,6 +49,9 @@ func (c *cli) serverAgent(o *serverOptions) (*agent.Options, []remark, error) {
 	if options.Operators, err = configuredOperators(config); err != nil {
 		return nil, nil, err
 	}
+	if options.ParamServer, err = paramServer(config); err != nil {
+		return nil, nil, err
+	}
 	if options.Params, err = o.serverParams(r, config); err != nil {
 		return nil, nil, err
 	}

@@ -53,7 +53,7 @@ func inMemory(t *testing.T, config map[string]string, args ...string) (*agent.Op
 
 // shape is all of the options that can be compared.
 func shape(o *agent.Options) string {
-	return fmt.Sprintf("%+v\n%+v\nalerts %v\nparams %s", o.Config, o.Server, o.Alerts != nil, params.Encode(o.Params))
+	return fmt.Sprintf("%+v\n%+v\n%+v\nalerts %v\nparams %s", o.Config, o.Server, o.ParamServer, o.Alerts != nil, params.Encode(o.Params))
 }
 
 // Each option stands for an entry of the configuration, and wins over it.
@@ -149,7 +149,10 @@ var keysOfTheServer = map[string]string{
 
 	"metrics.enable": "jmx", "metrics.jmx.categories": "all", "metrics.fluency.host": "x", "metrics.fluency.tag": "x",
 	"digdag.secret-encryption-key": "MDEyMzQ1Njc4OWFiY2RlZg==",
-	"param_server.type":            "redis", "param_server.host": "x",
+	"param_server.type":            "redis", "param_server.host": "x", "param_server.port": "1", "param_server.user": "x",
+	"param_server.password": "x", "param_server.database": "x", "param_server.ssl": "true", "param_server.loginTimeout": "1",
+	"param_server.socketTimeout": "1", "param_server.connectionTimeout": "1", "param_server.idleTimeout": "1",
+	"param_server.validationTimeout": "1", "param_server.maximumPoolSize": "1", "param_server.minimumPoolSize": "1",
 	"system-plugin.repositories.0": "x", "system-plugin.dependencies.0": "x", "system-plugin.local-path": "x",
 	"plugin.enabled": "false", "plugin.local-path": "x",
 
@@ -163,6 +166,10 @@ var keysOfTheServer = map[string]string{
 	"config.jdbc.max_store_last_results_rows": "1", "config.pg.max_store_last_results_columns": "1", "config.redshift.max_store_last_results_value_size": "1",
 }
 
+var postgresParams = map[string]string{
+	"param_server.type": "postgresql", "param_server.host": "h", "param_server.user": "u", "param_server.database": "d",
+}
+
 // companions are what a key cannot do without.
 var companions = map[string]map[string]string{
 	"server.admin.bind":                   {"server.admin.port": "0"},
@@ -174,6 +181,14 @@ var companions = map[string]map[string]string{
 	"basicauth.password":                  {"basicauth.username": "x"},
 	"log-server.local.path":               {"log-server.type": "local"},
 	"notification.type":                   {"notification.shell.command": "true"},
+	"param_server.host":                   {"param_server.type": "redis"},
+	"param_server.port":                   {"param_server.type": "redis"},
+	"param_server.password":               {"param_server.type": "redis"},
+	"param_server.ssl":                    {"param_server.type": "redis"},
+	"param_server.user":                   postgresParams,
+	"param_server.database":               postgresParams,
+	"param_server.loginTimeout":           postgresParams,
+	"param_server.socketTimeout":          postgresParams,
 	"config.http.proxy.host":              {"config.http.proxy.enabled": "true", "config.http.proxy.port": "2"},
 	"config.http.proxy.port":              {"config.http.proxy.enabled": "true", "config.http.proxy.host": "x"},
 	"config.http.proxy.tls":               {"config.http.proxy.enabled": "true", "config.http.proxy.host": "x", "config.http.proxy.port": "2"},

@@ -111,6 +111,9 @@ var elsewhere = []string{
 
 	"config.jdbc.max_store_last_results_rows", "config.jdbc.max_store_last_results_columns", "config.jdbc.max_store_last_results_value_size",
 	"config.pg.max_store_last_results_rows", "config.pg.max_store_last_results_columns", "config.pg.max_store_last_results_value_size",
+
+	"param_server.type", "param_server.host", "param_server.port", "param_server.user", "param_server.password", "param_server.database",
+	"param_server.ssl", "param_server.loginTimeout", "param_server.socketTimeout",
 }
 
 // readElsewhere tells whether other code reads a key.
@@ -139,7 +142,7 @@ var useless = []remark{
 	{"executor.", "one process does everything"},
 	{"scheduler.", "one process does everything"},
 	{"queue", "one process does everything"},
-	{"param_server.", "values are kept in the data directory"},
+	{"param_server.", "a task of param_set> or param_get> has a connection of its own"},
 	{"config.mail.", "no such key is known"},
 	{"config.http", "no such key is known"},
 	{"config.jdbc.", "no such key is known"},

@@ -24,11 +24,11 @@ var options = map[string][]string{
 	"for_range": {"from", "slices", "step", "to"},
 	"http": {
 		"content", "content_format", "content_type", "follow_redirects", "headers", "insecure", "method", "proxy", "query",
-		"retry", "store_content", "timeout",
+		"retry", "retry_limit", "store_content", "timeout",
 	},
 	"http_call": {
 		"content", "content_format", "content_type", "content_type_override", "follow_redirects", "headers", "insecure",
-		"method", "proxy", "query", "retry", "timeout",
+		"method", "proxy", "query", "retry", "retry_limit", "timeout",
 	},
 	"mail": {
 		"attach_files", "bcc", "body", "cc", "debug", "from", "host", "html", "port", "ssl", "subject", "tls", "to",
