@@ -217,7 +217,7 @@ func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 	}
 	r.typ = typ
 	entry, known := e.options.Operators.Lookup(typ)
-	if err := r.readRetries(config, entry.Retries); err != nil {
+	if err := r.readRetries(config, entry.Retries || !known); err != nil {
 		return nil, err
 	}
 	if !entry.Pure {
@@ -239,10 +239,24 @@ func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 		case typ == "":
 			return nil, nil
 		case !known:
-			return nil, operator.Missing(task)
+			return r.program(ctx, task)
 		}
 		return entry.Operator.Run(ctx, task)
 	})
+}
+
+// program runs an operator that is not built in. Whether there is one is known only
+// now; what does not exist is not repeated.
+func (r *run) program(ctx context.Context, t *operator.Task) (*operator.Result, error) {
+	found, err := r.e.options.Operators.Program(ctx, t)
+	if err == nil && found == nil {
+		r.retry = flow.Retry{}
+		err = operator.Missing(t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found.Run(ctx, t)
 }
 
 // readRetries finds the repetitions that apply: for the operator's own failure

@@ -75,8 +75,8 @@ func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) 
 		r.console.task(slog.LevelInfo, thread, "%s", what)
 	}
 	if r.options.DryRun && !generates(c.Task.Type) {
-		if _, known := r.options.Operators.Lookup(c.Task.Type); known || c.Task.Type == "" {
-			return nil, nil
+		if exists, err := r.exists(ctx, c.Task); exists || err != nil {
+			return nil, err
 		}
 	}
 	result, err := run(ctx)
@@ -93,6 +93,15 @@ func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) 
 		}
 	}
 	return result, err
+}
+
+// exists tells whether a task has an operator to run, or needs none.
+func (r *runner) exists(ctx context.Context, t *operator.Task) (bool, error) {
+	if _, known := r.options.Operators.Lookup(t.Type); known || t.Type == "" {
+		return true, nil
+	}
+	program, err := r.options.Operators.Program(ctx, t)
+	return program != nil, err
 }
 
 // failed logs a failure of a task once, as soon as it is known.

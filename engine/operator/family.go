@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"gitdag/engine/command"
 	"gitdag/engine/params"
 )
 
@@ -31,6 +32,34 @@ func (r *Registry) With(entries map[string]Entry) *Registry {
 	more.entries = maps.Clone(r.entries)
 	maps.Copy(more.entries, entries)
 	return &more
+}
+
+// WithDefaults lays the task's parameters over the objects that they hold under the
+// keys, the first of which wins (operators.md 2.2).
+func WithDefaults(t *Task, keys ...string) (*params.Map, error) {
+	return withDefaults(t.Config, keys...)
+}
+
+// LookUp returns how the task's operator looks secrets up: by the names that its
+// `_secrets` gives them.
+func LookUp(t *Task) (func(ctx context.Context, key string) (string, error), error) {
+	return remapped(t)
+}
+
+// Environment is what a program of the task is given: what it inherits and the task's
+// own `_env`.
+func Environment(ctx context.Context, t *Task) ([]string, error) {
+	own, err := ownVariables(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return environment(inherited(t), nil, own), nil
+}
+
+// RunProgram runs a program of the task to its end, in its container if it wants one,
+// with the task's log for its output, and returns its exit status.
+func RunProgram(ctx context.Context, t *Task, c command.Command) (int, error) {
+	return runProgram(ctx, t, c)
 }
 
 // CommandText returns the text that a command stands for (operators.md 2.3): of an
