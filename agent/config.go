@@ -71,6 +71,8 @@ type Tasks struct {
 	Max       int      `yaml:"max"`
 	KillGrace Duration `yaml:"kill_grace"`
 	Env       []string `yaml:"env"`
+	// OperatorPath are directories with operators that are programs.
+	OperatorPath []string `yaml:"operator_path"`
 }
 
 // Auth protects the HTTP interface.
@@ -333,7 +335,8 @@ func (c *Config) needsRestart(next *Config) bool {
 	return c.Data != next.Data || c.Listen != next.Listen || c.Auth != next.Auth || !c.Secrets.equal(&next.Secrets) ||
 		c.ParamServer != next.ParamServer ||
 		c.AllowPush != next.AllowPush || c.Log != next.Log || c.Limits.storage() != next.Limits.storage() ||
-		c.Tasks.KillGrace != next.Tasks.KillGrace || !slices.Equal(c.Tasks.Env, next.Tasks.Env)
+		c.Tasks.KillGrace != next.Tasks.KillGrace || !slices.Equal(c.Tasks.Env, next.Tasks.Env) ||
+		!slices.Equal(c.Tasks.OperatorPath, next.Tasks.OperatorPath)
 }
 
 func (s *Secrets) equal(other *Secrets) bool {

@@ -92,6 +92,9 @@ func keysOf(part string) []string {
 // resolve makes relative file names absolute.
 func (c *Config) resolve(dir string) {
 	files := []*string{&c.Auth.TokenFile, &c.Auth.BasicFile, &c.Secrets.KeyFile, &c.Secrets.Dir, &c.ParamServer.PasswordFile, &c.Alerts.Slack.WebhookURLFile, &c.Alerts.Slack.TokenFile}
+	for i := range c.Tasks.OperatorPath {
+		files = append(files, &c.Tasks.OperatorPath[i])
+	}
 	for i := range c.Secrets.OldKeyFiles {
 		files = append(files, &c.Secrets.OldKeyFiles[i])
 	}

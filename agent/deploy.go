@@ -15,16 +15,19 @@ import (
 	"gitdag/gitsync"
 )
 
+// checking is how projects are checked: for the operators that there are here.
+func checking(operators *operator.Registry) dig.Options {
+	builtIn := func(name string) bool { _, ok := operators.Lookup(name); return ok }
+	return dig.Options{Operators: builtIn, Installed: operators.Installed}
+}
+
 // checker loads and checks a project for the syncs.
 type checker struct{ operators *operator.Registry }
 
 // Check reads the project in dir. A workflow with an error rejects the whole
 // project, which keeps its last good revision (L4).
 func (c checker) Check(_ context.Context, _, dir string) (gitsync.Checked, error) {
-	p, found := dig.Load(dir, dig.Options{Operators: func(name string) bool {
-		_, ok := c.operators.Lookup(name)
-		return ok
-	}})
+	p, found := dig.Load(dir, checking(c.operators))
 	checked := gitsync.Checked{Compiled: p}
 	for _, d := range found {
 		severity := gitsync.Warning

@@ -186,10 +186,7 @@ func onOneLine(d dig.Diagnostic) string {
 // are live, makes them the next revision. The error is of type dig.Diagnostics
 // if the project has errors.
 func (d *directory) deploy(ctx context.Context) error {
-	content, found := dig.Load(d.Dir, dig.Options{Operators: func(name string) bool {
-		_, ok := d.operators.Lookup(name)
-		return ok
-	}})
+	content, found := dig.Load(d.Dir, checking(d.operators))
 	if errs := found.Errors(); len(errs) > 0 {
 		return errs
 	}

@@ -158,10 +158,7 @@ func (p *projects) load(in *api.Push, up *upload) (*dig.Project, error) {
 }
 
 func (p *projects) read(in *api.Push, dir string) (*dig.Project, error) {
-	content, found := dig.Load(dir, dig.Options{Operators: func(name string) bool {
-		_, ok := p.operators.Lookup(name)
-		return ok
-	}})
+	content, found := dig.Load(dir, checking(p.operators))
 	if content == nil {
 		return nil, fmt.Errorf("read the project: %w", found)
 	}

@@ -63,6 +63,8 @@ func (f *agentFlags) addSettings(flags *pflag.FlagSet) {
 	f.duration(flags, "tasks-kill-grace", "between SIGTERM and SIGKILL of a task (default 10s)", func(c *agent.Config) *agent.Duration { return &c.Tasks.KillGrace })
 	flags.StringSliceVar(&f.set.Tasks.Env, "tasks-env", nil, "variables that tasks inherit (default PATH,HOME,LANG,TZ)")
 	f.lay("tasks-env", func(c *agent.Config) error { c.Tasks.Env = f.set.Tasks.Env; return nil })
+	flags.StringSliceVar(&f.set.Tasks.OperatorPath, "tasks-operator-path", nil, "directories with operators that are programs, gitdag-operator-NAME")
+	f.lay("tasks-operator-path", func(c *agent.Config) error { c.Tasks.OperatorPath = f.set.Tasks.OperatorPath; return nil })
 	f.duration(flags, "drain", "how long tasks may go on when the agent stops (default 30s)", func(c *agent.Config) *agent.Duration { return &c.Drain })
 	f.number(flags, "limits-attempts", "attempts that run at a time; more wait (default 10,000)", func(c *agent.Config) *int { return &c.Limits.Attempts })
 	var catchUp string

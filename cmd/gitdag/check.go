@@ -83,17 +83,17 @@ func (c *cli) check(o *checkOptions, arg string) error {
 		return err
 	}
 	if info, err := os.Stat(arg); err == nil && info.IsDir() && o.project == "" {
-		return c.checkFolders(o, arg)
+		return c.checkFolders(o, arg, config)
 	}
-	return c.checkProject(o, arg, given)
+	return c.checkProject(o, arg, given, config)
 }
 
 // checkOne loads a project for all who check: the names of its files are as
 // seen from the current directory.
-func checkOne(dir string) (*dig.Project, dig.Diagnostics) {
+func checkOne(dir string, config properties) (*dig.Project, dig.Diagnostics) {
 	types := operators()
 	known := func(name string) bool { _, ok := types.Lookup(name); return ok }
-	project, diagnostics := dig.Load(dir, dig.Options{Operators: known})
+	project, diagnostics := dig.Load(dir, dig.Options{Operators: known, Installed: programs(config).Installed})
 	for i := range diagnostics {
 		diagnostics[i].File = seenFromHere(dir, diagnostics[i].File)
 	}
@@ -120,12 +120,12 @@ func (c *cli) tell(o *checkOptions, diagnostics dig.Diagnostics) error {
 	return diagnostics.Write(c.stdout, dig.Format(o.format), c.version)
 }
 
-func (c *cli) checkProject(o *checkOptions, workflow string, given *params.Map) error {
+func (c *cli) checkProject(o *checkOptions, workflow string, given *params.Map, config properties) error {
 	dir, _, err := o.dir()
 	if err != nil {
 		return err
 	}
-	project, diagnostics := checkOne(dir)
+	project, diagnostics := checkOne(dir, config)
 	if err := c.tell(o, diagnostics); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (c *cli) checkProject(o *checkOptions, workflow string, given *params.Map) 
 }
 
 // checkFolders checks all projects of a directory.
-func (c *cli) checkFolders(o *checkOptions, dir string) error {
+func (c *cli) checkFolders(o *checkOptions, dir string, config properties) error {
 	folders, refused, err := gitsync.FindFolders(dir)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (c *cli) checkFolders(o *checkOptions, dir string) error {
 	}
 	broken := 0
 	for _, folder := range folders {
-		project, diagnostics := checkOne(filepath.Join(dir, filepath.FromSlash(folder.Path)))
+		project, diagnostics := checkOne(filepath.Join(dir, filepath.FromSlash(folder.Path)), config)
 		if err := dig.DoubtName(folder.Name); err != nil {
 			all = append(all, dig.Diagnostic{File: seenFromHere(dir, folder.Path), Severity: dig.Warning, Message: err.Error()})
 		}

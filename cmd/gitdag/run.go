@@ -106,9 +106,9 @@ func (c *cli) runWorkflow(cmd *cobra.Command, o *runOptions) error {
 	if err != nil {
 		return err
 	}
-	o.Operators = o.Operators.With(param.Operators(kept, param.Local(o.Dir)))
+	o.Operators = o.Operators.With(param.Operators(kept, param.Local(o.Dir))).WithPrograms(programs(config))
 	known := func(name string) bool { _, ok := o.Operators.Lookup(name); return ok }
-	o.Project, err = c.loadProject(o.Dir, dig.Options{Operators: known, LooseSchedules: true},
+	o.Project, err = c.loadProject(o.Dir, dig.Options{Operators: known, Installed: o.Operators.Installed, LooseSchedules: true},
 		func(d dig.Diagnostic) { console.Warn("%s", d) })
 	if err != nil {
 		return err

@@ -130,7 +130,7 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 	return &agent.Options{
 		Config: agent.Config{
 			Data: o.data, Listen: net.JoinHostPort(o.bind, strconv.Itoa(o.port)),
-			Tasks: agent.Tasks{Max: o.slots}, Auth: agent.Auth{TokenFile: o.tokenFile},
+			Tasks: agent.Tasks{Max: o.slots, OperatorPath: operatorPath(config)}, Auth: agent.Auth{TokenFile: o.tokenFile},
 			Limits: agent.Limits{TasksPerAttempt: limit},
 		},
 		Version:     c.version,

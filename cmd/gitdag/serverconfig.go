@@ -37,6 +37,9 @@ func (c *cli) serverAgent(o *serverOptions) (*agent.Options, []remark, error) {
 		return nil, nil, err
 	}
 	options.Config.AllowPush = true
+	if path := filepath.SplitList(r.text("operator_path", "")); len(options.Config.Tasks.OperatorPath) == 0 {
+		options.Config.Tasks.OperatorPath = path
+	}
 	if err := readServer(r, options); err != nil {
 		return nil, nil, err
 	}

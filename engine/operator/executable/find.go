@@ -29,7 +29,15 @@ type Finder struct {
 
 // NewFinder returns a finder that looks in a task's project first, then in the
 // directories of the path, in their order.
-func NewFinder(path []string) *Finder { return &Finder{path: path} }
+func NewFinder(path []string) *Finder {
+	f := &Finder{}
+	for _, dir := range path {
+		if abs, err := filepath.Abs(dir); err == nil && dir != "" {
+			f.path = append(f.path, abs)
+		}
+	}
+	return f
+}
 
 // Find returns the program of the task's type, nil if there is none. One that lacks
 // only the permission is an error.
