@@ -44,6 +44,10 @@ type batch struct {
 	size    int
 	effects []flow.Effect
 	replies []reply
+	// armed is shown to those who look, and written nowhere. leases tells that
+	// tasks wait for the batch, though it may have no events.
+	armed   []flow.Armed
+	leases  bool
 	last    uint64        // sequence number of the last record
 	durable chan struct{} // closed when it is
 }
@@ -55,7 +59,9 @@ type reply struct {
 
 func newBatch() *batch { return &batch{durable: make(chan struct{})} }
 
-func (b *batch) empty() bool { return len(b.events) == 0 && len(b.effects) == 0 && len(b.replies) == 0 }
+func (b *batch) empty() bool {
+	return len(b.events) == 0 && len(b.effects) == 0 && len(b.replies) == 0 && len(b.armed) == 0 && !b.leases
+}
 
 // Submit gives the core an input from outside and waits until what came of it
 // is durable. A core that refuses the input answers with its own error.
@@ -200,10 +206,12 @@ func (e *Engine) step(b *batch, r request) {
 	for _, effect := range out.Effects {
 		if d, ok := effect.(*flow.Dispatch); ok {
 			e.workers.start(d, b.durable)
+			b.leases = true
 			continue
 		}
 		b.effects = append(b.effects, effect)
 	}
+	b.armed = append(b.armed, out.Armed...)
 	if r.answer != nil {
 		b.replies = append(b.replies, reply{r.answer, answer{out, err}})
 	}
@@ -277,6 +285,9 @@ func (e *Engine) follow() {
 		e.mu.Lock()
 		for _, ev := range b.events {
 			e.follower.Apply(ev)
+		}
+		for _, w := range b.armed {
+			e.follower.Arm(w)
 		}
 		e.mu.Unlock()
 		for _, r := range b.replies {

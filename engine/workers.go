@@ -50,6 +50,7 @@ func (w *workers) start(d *flow.Dispatch, durable <-chan struct{}) {
 			w.mu.Unlock()
 			cancel(nil)
 		}()
+		defer w.tellLasting(ctx, d.Lease)()
 		r := &run{e: w.e, d: d, durable: durable}
 		in := r.outcome(ctx)
 		if in == nil || errors.Is(context.Cause(ctx), errStopping) {
@@ -60,6 +61,22 @@ func (w *workers) start(d *flow.Dispatch, durable <-chan struct{}) {
 			w.e.log.Error("the result of a task was not accepted", "task", d.FullName, "err", err)
 		}
 	}()
+}
+
+// pollLasts is how long a poll may take before it is shown as an execution.
+const pollLasts = 10 * time.Second
+
+// tellLasting has the core told of a poll that takes its time, until ctx is done
+// or stop is called.
+func (w *workers) tellLasting(ctx context.Context, l flow.Lease) (stop func()) {
+	if l.Poll == 0 {
+		return func() {}
+	}
+	timer := time.AfterFunc(pollLasts, func() {
+		// One that has ended meanwhile is refused, and rightly.
+		_, _ = w.e.report(ctx, &flow.PollLasts{Lease: l})
+	})
+	return func() { timer.Stop() }
 }
 
 // revoke ends a running task.
@@ -121,7 +138,7 @@ func (r *run) outcome(ctx context.Context) (in flow.Input) {
 		if verr != nil {
 			return r.failed(verr, flow.Retry{})
 		}
-		return &flow.TaskPostponed{Lease: r.d.Lease, After: poll.After, State: state}
+		return &flow.TaskPostponed{Lease: r.d.Lease, After: poll.After, State: state, Awaits: poll.Attempt}
 	case err != nil:
 		return r.failed(err, r.retry)
 	}
@@ -291,7 +308,7 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 	t = &operator.Task{
 		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution, Project: a.Project,
 		Key:  fmt.Sprintf("%s/%d/%d", d.View.Session.UUID, a.ID, d.Lease.Task),
-		Type: typ, Config: config, Local: localConfig, State: d.State,
+		Type: typ, Config: config, Local: localConfig, State: d.State, Polls: d.Lease.Poll,
 		Zone: zone, Now: e.now(), Log: log, Files: callFiles{}, Evaluator: e.options.Evaluator,
 		Workspace: &taskWorkspace{e: e, attempt: a.ID, checkout: a.Checkout, config: config},
 		Commands:  e.options.Commands,

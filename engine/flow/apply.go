@@ -129,6 +129,7 @@ func (s *State) fold(a *Attempt, t *Task, e *TaskMoved) {
 	if e.Failure != nil {
 		t.ownMore().failed = *e.Failure
 	}
+	t.foldPoll(e)
 	t.fold(e)
 	s.insertAll(a, t, e.Blocks, e.At)
 	if e.To == Planned && e.By != Generated && e.By != Failing {

@@ -236,6 +236,7 @@ func (st *step) attemptOver(a *Attempt) {
 		st.raise(alert)
 	}
 	st.effect(&ArchiveAttempt{Attempt: a.ID})
+	st.awaken(a.ID)
 	if next != nil {
 		st.queued(next)
 	}
@@ -364,7 +365,7 @@ func (s *State) Pending() []Effect {
 		for t := range a.Tasks {
 			switch {
 			case t.state == Running:
-				owed = append(owed, s.dispatch(a, t))
+				owed = append(owed, s.dispatch(a, t, t.updated))
 			case t.state == Ready && t.Node().Group:
 				owed = append(owed, s.evaluate(a, t))
 			}

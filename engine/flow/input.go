@@ -15,6 +15,9 @@ type Lease struct {
 	Attempt   uint64
 	Task      uint64
 	Execution int
+	// Poll counts the polls that have changed nothing since the last execution,
+	// with the one that has the lease; 0 for an execution that is none.
+	Poll int
 }
 
 type (
@@ -120,7 +123,13 @@ type (
 		Lease Lease
 		After time.Duration
 		State Value
+		// Awaits is the attempt whose end cuts the wait short; 0 for none.
+		Awaits uint64
 	}
+
+	// PollLasts reports that a poll takes its time: from now on it is an
+	// execution like any other.
+	PollLasts struct{ Lease Lease }
 
 	// GroupEvaluated answers [EvaluateGroup].
 	GroupEvaluated struct {
@@ -210,6 +219,7 @@ func (*TickFailed) input()       {}
 func (*TaskSucceeded) input()    {}
 func (*TaskFailed) input()       {}
 func (*TaskPostponed) input()    {}
+func (*PollLasts) input()        {}
 func (*GroupEvaluated) input()   {}
 func (*Kill) input()             {}
 func (*Archived) input()         {}
@@ -296,13 +306,16 @@ type (
 
 // Key identifies the execution.
 func (e *Dispatch) Key() EffectKey {
-	return EffectKey{"dispatch", e.Lease.Attempt, e.Lease.Task, int64(e.Lease.Execution)}
+	return EffectKey{"dispatch", e.Lease.Attempt, e.Lease.Task, e.Lease.number()}
 }
 
 // Key identifies the execution.
 func (e *Revoke) Key() EffectKey {
-	return EffectKey{"revoke", e.Lease.Attempt, e.Lease.Task, int64(e.Lease.Execution)}
+	return EffectKey{"revoke", e.Lease.Attempt, e.Lease.Task, e.Lease.number()}
 }
+
+// number tells the leases of a task apart.
+func (l Lease) number() int64 { return int64(l.Poll)<<32 | int64(l.Execution) }
 
 // Key identifies the group.
 func (e *EvaluateGroup) Key() EffectKey {
@@ -329,6 +342,8 @@ func (e *Deliver) Key() EffectKey { return EffectKey{"deliver", e.ID, 0, int64(e
 type Output struct {
 	Events  []Event
 	Effects []Effect
+	// Armed is what followers are to be told of polls that changed nothing.
+	Armed []Armed
 	// Wake is when Step wants a [Tick] at the latest; zero for never.
 	Wake time.Time
 	// Attempt is the one that an accepted [Start] or [TickReady] made, Attempts

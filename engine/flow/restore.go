@@ -238,6 +238,11 @@ func (d *stateDecoder) row(b *Block, w *wireRow) error {
 	t := b.at(w.Node)
 	t.state, t.flags, t.execution, t.retries = w.State, w.Flags, w.Execution, w.Retries
 	t.started, t.updated, t.due = stamp(w.Started), stamp(w.Updated), stamp(w.Due)
+	if t.state == RetryWaiting && t.retries == 0 {
+		// With repetitions it may wait for another one; then its next poll is an
+		// execution.
+		t.ownMore().poll = &polls{}
+	}
 	if w.More == nil {
 		return nil
 	}

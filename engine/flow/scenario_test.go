@@ -156,6 +156,10 @@ func (s *script) step(in Input) error {
 	for _, e := range out.Effects {
 		s.perform(e)
 	}
+	for _, w := range out.Armed {
+		s.replica.Arm(w)
+		s.printf("%s is polled again at %s", s.name(w.Attempt, s.live.Attempt(w.Attempt).task(w.Task).FullName()), s.clock(w.Due))
+	}
 	if !out.Wake.Equal(s.wake) && !out.Wake.IsZero() {
 		s.printf("wake at %s", s.clock(out.Wake))
 	}

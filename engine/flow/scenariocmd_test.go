@@ -42,6 +42,7 @@ var commands = map[string]func(*call) error{
 	"succeed":     (*call).succeed,
 	"fail":        (*call).fail,
 	"poll":        (*call).poll,
+	"lasts":       (*call).lasts,
 	"evaluate":    (*call).evaluate,
 	"kill":        (*call).kill,
 	"archive":     (*call).archive,
@@ -161,7 +162,7 @@ func (c *call) lease() Lease {
 	if !ok {
 		c.s.t.Fatalf("%s: no such task has run", c.line)
 	}
-	l.Execution = c.number("execution", l.Execution)
+	l.Execution, l.Poll = c.number("execution", l.Execution), c.number("poll", l.Poll)
 	return l
 }
 
@@ -200,8 +201,13 @@ func (c *call) fail() error {
 }
 
 func (c *call) poll() error {
-	return c.s.step(&TaskPostponed{Lease: c.lease(), After: c.duration(c.args.named["after"]), State: Value{Map: c.object("state")}})
+	return c.s.step(&TaskPostponed{
+		Lease: c.lease(), After: c.duration(c.args.named["after"]), State: Value{Map: c.object("state")},
+		Awaits: uint64(c.number("awaits", 0)),
+	})
 }
+
+func (c *call) lasts() error { return c.s.step(&PollLasts{Lease: c.lease()}) }
 
 func (c *call) evaluate() error {
 	s := c.s
@@ -294,6 +300,9 @@ func (c *call) tasks() error {
 		}
 		if t.execution > 1 {
 			text += fmt.Sprintf(", %d executions", t.execution)
+		}
+		if at := t.Row().RetryAt; !at.IsZero() {
+			text += ", until " + c.s.clock(at)
 		}
 		c.s.printf("%s", text)
 	}

@@ -151,6 +151,9 @@ func (w *world) step(in Input) error {
 		w.replica.Apply(again)
 		w.observe(e)
 	}
+	for _, a := range out.Armed {
+		w.replica.Arm(a)
+	}
 	for _, e := range out.Effects {
 		w.owed[e.Key()] = e
 		if d, ok := e.(*Dispatch); ok {
@@ -224,7 +227,7 @@ func (w *world) check() {
 		other, progressing := decoded.Attempt(a.ID), a.progressing()
 		for task := range a.Tasks {
 			w.checkTask(a, task, other.task(task.ID()), progressing[task])
-			if task.state == Running {
+			if task.state == Running || task.pollIs(pollRuns) {
 				running++
 			}
 		}
@@ -350,8 +353,9 @@ func (w *world) checkWake(wake time.Time) {
 	}
 	for _, a := range w.live.Attempts() {
 		for t := range a.Tasks {
-			if waiting(t.state) {
-				late(t.due.time(), t.FullName())
+			if waiting(t.state) && (!t.polled() || t.pollIs(pollRests)) {
+				due, _ := t.ends()
+				late(due.time(), t.FullName())
 			}
 		}
 		if !a.Done && !a.SLAMissed && !a.Killed && !a.Waiting {

@@ -3,6 +3,7 @@ package flow
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -58,6 +59,8 @@ func (w *world) crash() {
 		w.t.Fatal(err)
 	}
 	w.live = s
+	// A poll that changed nothing has left nothing.
+	maps.DeleteFunc(w.leases, func(l Lease, _ bool) bool { return l.Poll > 0 })
 	w.owed = map[EffectKey]Effect{}
 	w.now = w.now.Add(time.Duration(w.rng.IntN(20)-2) * time.Second)
 	w.must(&Boot{})
@@ -276,8 +279,15 @@ func (w *world) result(e *Dispatch) {
 			Lease: e.Lease, Failure: Value{Map: params.Of("message", e.FullName)},
 			Retry: Retry{Limit: w.rng.IntN(2), Interval: time.Second},
 		})
-	case 2:
-		_ = w.step(&TaskPostponed{Lease: e.Lease, After: time.Duration(w.rng.IntN(2)) * time.Second, State: Value{Map: params.Of("n", 1)}})
+	case 2, 3:
+		_ = w.step(&TaskPostponed{
+			Lease: e.Lease, After: time.Duration(w.rng.IntN(2)) * time.Second, State: Value{Map: params.Of("n", w.rng.IntN(5)/4)},
+			Awaits: uint64(w.rng.IntN(3)) * w.rng.Uint64N(w.live.last.Attempt+1),
+		})
+	case 4:
+		if err := w.step(&PollLasts{Lease: e.Lease}); err == nil {
+			w.owed[e.Key()] = e
+		}
 	default:
 		w.success(e)
 	}

@@ -69,7 +69,10 @@ type State struct {
 	turns   []*Attempt
 	queue   []uint64 // attempts that wait for nothing but room, oldest first
 	running int
-	seenAt  stamp // time of the last Step
+	// awaiting holds the tasks, with their attempts, that the end of an attempt
+	// wakes.
+	awaiting map[uint64]map[uint64]*Attempt
+	seenAt   stamp // time of the last Step
 }
 
 // Counters are the last ids given out, one a kind.
@@ -105,6 +108,7 @@ func New(config Config) *State {
 		byProject:   map[string]*Project{},
 		definitions: map[uint64]*Workflow{},
 		counts:      newCounts(),
+		awaiting:    map[uint64]map[uint64]*Attempt{},
 	}
 }
 
@@ -403,7 +407,7 @@ func (s *State) Alerts() []*Pending {
 	return sorted(s.alerts, func(p *Pending) uint64 { return p.ID })
 }
 
-// Running returns how many tasks run.
+// Running returns how many tasks run; to their owner, polled ones too.
 func (s *State) Running() int { return s.running }
 
 // Last returns the last ids given out.

@@ -85,6 +85,9 @@ func (st *step) take(in Input) error {
 		return st.taskFailed(in)
 	case *TaskPostponed:
 		return st.taskPostponed(in)
+	case *PollLasts:
+		_, _, err := st.leased(in.Lease)
+		return err
 	case *GroupEvaluated:
 		return st.groupEvaluated(in)
 	case *Kill:
@@ -166,11 +169,16 @@ func (st *step) tick() {
 // taskDue ends a task's wait.
 func (st *step) taskDue(attempt, task uint64) {
 	a, t := st.s.find(attempt, task)
-	if t == nil || t.due == 0 || t.due > st.now {
+	if t == nil || !waiting(t.state) {
 		return
 	}
-	if waiting(t.state) {
+	due, _ := t.ends()
+	switch {
+	case due > st.now:
+	case !t.polled():
 		st.waited(a, t)
+	case t.pollIs(pollRests):
+		st.queuePoll(a, t)
 	}
 }
 
@@ -181,15 +189,19 @@ func (st *step) rearm() {
 	for i := range st.s.timers {
 		r := &st.s.timers[i]
 		a, t := st.s.find(r.a, r.b)
-		if r.kind != timerTask || t == nil || t.due != r.at || t.more == nil || !waiting(t.state) {
+		if r.kind != timerTask || t == nil || t.more == nil || !waiting(t.state) || t.polled() && !t.pollIs(pollRests) {
 			continue
 		}
-		if st.now+stamp(t.more.wait) < t.due {
+		if due, wait := t.ends(); due == r.at && st.now+stamp(wait) < due {
 			late = append(late, followUp{a, t})
 		}
 	}
 	slices.SortFunc(late, func(a, b followUp) int { return cmp.Compare(a.t.ID(), b.t.ID()) })
 	for _, f := range late {
+		if f.t.polled() && f.t.more.poll.next != 0 {
+			st.arm(f.a, f.t, time.Duration(f.t.more.poll.wait)*time.Millisecond)
+			continue
+		}
 		due := st.now + stamp(f.t.more.wait)
 		st.emit(&WaitRearmed{Attempt: f.a.ID, Task: f.t.ID(), Due: due})
 		st.s.timers.add(due, timerTask, f.a.ID, f.t.ID())
@@ -213,6 +225,10 @@ func (st *step) lease() {
 				st.leaseTask(a, t)
 				break
 			}
+			if t.pollIs(pollQueued) {
+				st.poll(a, t)
+				break
+			}
 		}
 		s.enqueue(a)
 	}
@@ -220,7 +236,7 @@ func (st *step) lease() {
 
 func (st *step) leaseTask(a *Attempt, t *Task) {
 	st.emit(&TaskMoved{At: st.now, Attempt: a.ID, Task: t.ID(), By: Leased, To: Running})
-	st.effect(st.s.dispatch(a, t))
+	st.effect(st.s.dispatch(a, t, st.now))
 }
 
 // enqueue gives an attempt its turn if it has ready tasks and no turn yet.

@@ -90,8 +90,9 @@ type Task struct {
 
 // taskMore is what a task has beyond its place and state.
 type taskMore struct {
-	wait   int64 // length of the current wait in milliseconds
-	state  Value // the operator's own state
+	wait   int64  // length of the current wait in milliseconds
+	state  Value  // the operator's own state
+	poll   *polls // while the operator asks to be run again
 	result Result
 	failed Value  // the error object
 	note   string // why something that was asked for did not happen

@@ -258,13 +258,23 @@ func (s *State) room(have, n int) error {
 	return nil
 }
 
-// leased returns the task that a lease is in force for.
-func (st *step) leased(l Lease) (*Attempt, *Task, error) {
+// holder returns the task that a lease is in force for.
+func (st *step) holder(l Lease) (*Attempt, *Task, error) {
 	a, t := st.s.find(l.Attempt, l.Task)
-	if t == nil || t.state != Running || int(t.execution) != l.Execution {
+	if t == nil || t.state != Running && !t.pollIs(pollRuns) || leaseOf(a, t) != l {
 		return nil, nil, ErrStaleLease
 	}
 	return a, t, nil
+}
+
+// leased returns the task that a lease is in force for, of which there is more
+// to tell than that it waits on.
+func (st *step) leased(l Lease) (*Attempt, *Task, error) {
+	a, t, err := st.holder(l)
+	if err == nil && t.state != Running {
+		st.admit(a, t)
+	}
+	return a, t, err
 }
 
 func (st *step) taskSucceeded(in *TaskSucceeded) error {
@@ -366,18 +376,25 @@ func (st *step) errorBlock(a *Attempt, t *Task) (blocks []Insert, note string) {
 }
 
 func (st *step) taskPostponed(in *TaskPostponed) error {
-	a, t, err := st.leased(in.Lease)
+	a, t, err := st.holder(in.Lease)
 	if err != nil {
 		return err
 	}
-	if t.Canceling() {
+	switch {
+	case t.Canceling():
 		st.move(a, t, TaskMoved{By: Killed, To: Canceled})
 		return nil
+	case t.state != Running && alike(in.State.Map, t.more.state.Map):
+		st.rest(a, t, in)
+		return nil
+	case t.state != Running:
+		st.admit(a, t)
 	}
 	st.wait(a, t, TaskMoved{
 		By: Postponed, To: RetryWaiting, Retries: t.retries, State: in.State,
 		Due: st.now + stamp(max(in.After, 0).Milliseconds()),
 	})
+	st.await(a, t, in.Awaits)
 	return nil
 }
 
@@ -423,6 +440,9 @@ func (st *step) end(a *Attempt) {
 		return
 	}
 	for t := range a.Tasks {
+		if t.pollIs(pollRuns) {
+			st.admit(a, t)
+		}
 		switch t.state {
 		case Ready, RetryWaiting, GroupRetryWaiting:
 			st.move(a, t, TaskMoved{By: Killed, To: Canceled})
@@ -433,5 +453,12 @@ func (st *step) end(a *Attempt) {
 }
 
 func leaseOf(a *Attempt, t *Task) Lease {
-	return Lease{Attempt: a.ID, Task: t.ID(), Execution: int(t.execution)}
+	l := Lease{Attempt: a.ID, Task: t.ID(), Execution: int(t.execution)}
+	if t.more != nil && t.more.poll != nil {
+		l.Poll = int(t.more.poll.count)
+	}
+	if t.pollIs(pollRuns) {
+		l.Execution++
+	}
+	return l
 }

@@ -31,11 +31,11 @@ type Level struct {
 	Stores params.Stores
 }
 
-// dispatch is the effect that runs a leased task.
-func (s *State) dispatch(a *Attempt, t *Task) *Dispatch {
+// dispatch is the effect that runs a task leased at a time.
+func (s *State) dispatch(a *Attempt, t *Task, now stamp) *Dispatch {
 	d := &Dispatch{
 		Lease: leaseOf(a, t), Node: t.Node(), Kind: t.block.Kind,
-		View: view(a, t), FullName: t.FullName(), Repeated: t.repeated(), Leased: t.updated.time(),
+		View: view(a, t), FullName: t.FullName(), Repeated: t.repeated(), Leased: now.time(),
 	}
 	if t.more != nil {
 		d.State = t.more.state.Map
@@ -149,7 +149,8 @@ func (t *Task) Row() Row {
 		r.StartedAt = t.started.time()
 	}
 	if waiting(t.state) {
-		r.RetryAt = t.due.time()
+		due, _ := t.ends()
+		r.RetryAt = due.time()
 	}
 	if m := t.more; m != nil {
 		r.Returned, r.Store, r.OpState = m.result.Export.Map, m.result.Store.Map, m.state.Map

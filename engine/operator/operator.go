@@ -44,6 +44,9 @@ type Task struct {
 	// State is what the operator handed over with its last [Poll]; nil at the
 	// first run.
 	State *params.Map
+	// Polls counts the runs that have come back with that same state since it was
+	// new, with this one; a restart of the agent begins anew.
+	Polls int
 
 	Zone *time.Location
 	// Now is the time at which the execution began.
@@ -111,10 +114,15 @@ type Result struct {
 }
 
 // Poll is the error of an operator that wants to be run again: the task waits
-// without holding a worker. It is no failure and counts against no retry.
+// without holding a worker. It is no failure and counts against no retry. One
+// that comes back with the state it was given leaves nothing in the journal,
+// and waits for a tenth of a second at least.
 type Poll struct {
 	After time.Duration
 	State *params.Map
+	// Attempt, where set, is one whose end cuts the wait short. It may do so, and
+	// may not: After is what can be relied on.
+	Attempt uint64
 }
 
 func (p *Poll) Error() string { return "run again after " + p.After.String() }
