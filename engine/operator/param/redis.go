@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"gitdag/engine/params"
@@ -16,6 +17,11 @@ import (
 // remote keeps values on a Redis server, which a Digdag server may share. Each task has a
 // connection of its own.
 type remote struct{ server Server }
+
+func newRemote(s Server) *remote {
+	logging.Disable() // what the client would write to standard error it returns as well
+	return &remote{s}
+}
 
 func (r *remote) set(ctx context.Context, values map[string]string) error {
 	return r.session(ctx, func(c *redis.Client) error {

@@ -71,7 +71,7 @@ func (s Server) store(dir string) store {
 	case Redis:
 		s.Host, s.Port = cmp.Or(s.Host, "localhost"), cmp.Or(s.Port, 6379)
 		s.Connect, s.Silence = connect, cmp.Or(s.Silence, 30*time.Second)
-		return &remote{s}
+		return newRemote(s)
 	}
 	return newDirectory(dir)
 }
