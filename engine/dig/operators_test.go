@@ -26,7 +26,6 @@ func TestOwnOperators(t *testing.T) {
 		{"a path", "+a: {'../operators/good>': x}\n", "w.dig:1:6: warning: task +w+a: unknown task type: ../operators/good"},
 		{"built in", "+a: {sh>: x}\n", "w.dig:1:6: warning: task +w+a: operators/sh is never run: sh> is built in\n  hint: give the file another name"},
 		{"built in, and no program", "+a: {echo>: x}\n", ""},
-		{"container (O7)", "+a: {good>: x, docker: {image: y}}\n", "w.dig:1:16: warning: task +w+a wants a container, and there is nothing to run one with: it will fail"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := write(t, map[string]string{
