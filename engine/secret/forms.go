@@ -1,9 +1,12 @@
 package secret
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -16,7 +19,7 @@ const (
 )
 
 // addForms adds the texts by which a value may be seen in what a task writes: as it
-// is, in base64 in which it begins at any byte, and escaped for a URL. White
+// is, in base64 in which it begins at any byte, escaped for a URL, and in JSON. White
 // space around it does not count. The lines of a value of several, such as a
 // private key, have forms of their own: texts are indented and quoted line by
 // line.
@@ -46,6 +49,35 @@ func addFormsOf(set map[string]struct{}, text string) {
 	for _, e := range escapings {
 		set[e.escape(text)] = struct{}{}
 	}
+	for _, form := range inJSON(text) {
+		set[form] = struct{}{}
+	}
+}
+
+// inJSON returns how programs write a text in JSON: with as little escaped as
+// possible, so that it can stand in HTML, and in ASCII.
+func inJSON(text string) [3]string {
+	var forms [3]string
+	for i := range 2 {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(i == 1)
+		_ = e.Encode(text) // a text can be encoded
+		quoted := strings.TrimSuffix(b.String(), "\n")
+		forms[i] = quoted[1 : len(quoted)-1]
+	}
+	var b strings.Builder
+	for _, r := range forms[0] {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	forms[2] = b.String()
+	return forms
 }
 
 // inBase64 returns the characters that text determines wholly where it comes

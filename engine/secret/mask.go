@@ -1,9 +1,9 @@
 package secret
 
 import (
-	"context"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"sync"
 )
@@ -39,6 +39,31 @@ func (m *Masker) Add(value string) bool {
 	return len(forms) > 0
 }
 
+// reset has these values masked from now on, and no others.
+func (m *Masker) reset(values iter.Seq[string]) {
+	forms := map[string]struct{}{}
+	for value := range values {
+		addForms(forms, value)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known, m.matcher = &patterns{forms}, nil
+}
+
+// Masks tells whether there is anything to mask yet.
+func (m *Masker) Masks() bool { return m.current() != nil }
+
+// Finds tells whether a text contains what is masked.
+func (m *Masker) Finds(text string) bool {
+	matcher := m.current()
+	if matcher == nil {
+		return false
+	}
+	found := false
+	matcher.scan([]byte(text), cursor{}, func(int, int) { found = true })
+	return found
+}
+
 // current returns the matcher for all values so far, or nil for none.
 func (m *Masker) current() *matcher {
 	m.mu.Lock()
@@ -65,29 +90,6 @@ func (m *Masker) Mask(text string) string {
 		return text
 	}
 	return string(c.release(nil, data, len(data)))
-}
-
-// Secrets is what a [Masker] watches.
-type Secrets interface {
-	Secret(ctx context.Context, key string) (string, error)
-}
-
-// Watched hands secrets out, of which its masker learns.
-type Watched struct {
-	secrets Secrets
-	masker  *Masker
-}
-
-// Watch returns secrets whose values are masked from when they are handed out.
-func (m *Masker) Watch(secrets Secrets) Watched { return Watched{secrets, m} }
-
-// Secret returns the value of a key.
-func (w Watched) Secret(ctx context.Context, key string) (string, error) {
-	value, err := w.secrets.Secret(ctx, key)
-	if err == nil {
-		w.masker.Add(value)
-	}
-	return value, err
 }
 
 // Writer masks what is written to it, on the way to another writer. How the text is

@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -43,6 +42,33 @@ func TestMask(t *testing.T) {
 	} {
 		if got := newMasker(c.values...).Mask(c.text); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A value in JSON is masked as encoders of all kinds write it.
+func TestMaskJSON(t *testing.T) {
+	m := newMasker("p\"ä\\<&>ß😀x")
+	for _, text := range []string{`p\"ä\\<&>ß😀x`, `p\"ä\\\u003c\u0026\u003eß😀x`, `p\"\u00e4\\<&>\u00df\ud83d\ude00x`} {
+		if got := m.Mask(`{"k":"` + text + `"}`); got != `{"k":"***"}` {
+			t.Errorf("got %s of %s", got, text)
+		}
+	}
+}
+
+func TestFinds(t *testing.T) {
+	m := &Masker{}
+	if m.Masks() || m.Finds("hunter22") {
+		t.Error("an empty masker masks")
+	}
+	m.Add("short")
+	if m.Masks() {
+		t.Error("a short value counts")
+	}
+	m.Add("hunter22")
+	for text, want := range map[string]bool{"": false, "hunter2": false, "xhunter22x": true, "aHVudGVyMjI=": true} {
+		if got := m.Finds(text); got != want || !m.Masks() {
+			t.Errorf("%q: got %v, want %v", text, got, want)
 		}
 	}
 }
@@ -343,30 +369,6 @@ type shortWriter struct{}
 
 func (shortWriter) Write(p []byte) (int, error) { return len(p) - 1, nil }
 
-type secretMap map[string]string
-
-func (m secretMap) Secret(_ context.Context, key string) (string, error) {
-	if v, ok := m[key]; ok {
-		return v, nil
-	}
-	return "", errors.New("no " + key)
-}
-
-// What a task has been given is masked, and nothing else.
-func TestWatch(t *testing.T) {
-	m := &Masker{}
-	w := m.Watch(secretMap{"a": "value-of-a", "b": "value-of-b"})
-	if v, err := w.Secret(t.Context(), "a"); v != "value-of-a" || err != nil {
-		t.Errorf("got %q, %v, want the value", v, err)
-	}
-	if _, err := w.Secret(t.Context(), "c"); err == nil {
-		t.Error("got no error for a key that there is not")
-	}
-	if got, want := m.Mask("value-of-a value-of-b"), "*** value-of-b"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 func TestMaskerIsShared(t *testing.T) {
 	m := newMasker("hunter22")
 	var all sync.WaitGroup
@@ -392,7 +394,7 @@ func TestMaskerDoesNotPrint(t *testing.T) {
 	w := m.Writer(io.Discard)
 	_, err := w.Write([]byte("hunter2"))
 	must(t, err)
-	for _, v := range []any{m, w, m.Watch(nil), struct {
+	for _, v := range []any{m, w, struct {
 		m *Masker
 		w *Writer
 	}{m, w}} {

@@ -74,6 +74,30 @@ func (d Dir) Lookup(_ context.Context, key string) (string, bool, error) {
 	return value, true, nil
 }
 
+// Values returns the values of all files that can be secrets.
+func (d Dir) Values(ctx context.Context) ([]string, error) {
+	if d == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(string(d))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list secrets: %w", err)
+	}
+	var values []string
+	var errs []error
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		value, ok, err := d.Lookup(ctx, e.Name())
+		if ok {
+			values = append(values, value)
+		}
+		errs = append(errs, err)
+	}
+	return values, errors.Join(errs...)
+}
+
 // readUpTo reads the beginning of a file.
 func readUpTo(file string, limit int64) ([]byte, error) {
 	f, err := os.Open(file)
@@ -120,4 +144,13 @@ func (e Environ) Lookup(_ context.Context, key string) (string, bool, error) {
 		return "", false, fmt.Errorf("read secret %s from %s: %w", key, Variable(key), err)
 	}
 	return value.Reveal(), ok, nil
+}
+
+// Values returns the values of all variables.
+func (e Environ) Values(context.Context) ([]string, error) {
+	values := make([]string, 0, len(e.values))
+	for _, value := range e.values {
+		values = append(values, value.Reveal())
+	}
+	return values, nil
 }

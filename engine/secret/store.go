@@ -77,6 +77,24 @@ func (s *Store) Get(project uint64, key string) (string, bool, error) {
 	return value, true, nil
 }
 
+// values returns the values of a project, as far as they can be read.
+func (s *Store) values(project uint64) ([]string, error) {
+	entries, err := s.read(project)
+	if err != nil {
+		return nil, err
+	}
+	var values []string
+	for _, e := range entries {
+		value, bad := s.keys.openValue(project, e)
+		if bad != nil {
+			err = s.damaged(project, bad)
+			continue
+		}
+		values = append(values, value)
+	}
+	return values, err
+}
+
 // Set keeps a value in place of the one before. The error is [ErrDisabled]
 // without a key and an [*Invalid] for what no secret can be.
 func (s *Store) Set(project uint64, key, value string) error {
@@ -175,6 +193,9 @@ type ProjectSecrets struct {
 func (p ProjectSecrets) Lookup(_ context.Context, key string) (string, bool, error) {
 	return p.store.Get(p.id, key)
 }
+
+// Values returns all of them, as far as they can be read.
+func (p ProjectSecrets) Values(context.Context) ([]string, error) { return p.store.values(p.id) }
 
 const suffix = ".sealed"
 
