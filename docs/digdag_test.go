@@ -16,7 +16,6 @@ var waiting = map[string]string{
 	"gitdag server":            "Q16",
 	"agents on other machines": "Q20",
 	"containers":               "O8 O9 O10",
-	"param_set>":               "O23",
 }
 
 // numbers are how far the lists of surprises go.
