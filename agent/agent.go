@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gitdag/engine"
+	"gitdag/engine/command/docker"
 	"gitdag/engine/expr"
 	"gitdag/engine/flow"
 	"gitdag/engine/operator"
@@ -64,10 +65,12 @@ type Agent struct {
 	logs      *tasklog.Store
 	spaces    *workspaces
 	evaluator *expr.Evaluator
-	listener  net.Listener
-	admin     net.Listener // nil for none
-	serving   sync.WaitGroup
-	failed    chan error // what ended the HTTP interface
+	// containers run the programs of tasks, those that want no container included.
+	containers *docker.Executor
+	listener   net.Listener
+	admin      net.Listener // nil for none
+	serving    sync.WaitGroup
+	failed     chan error // what ended the HTTP interface
 
 	failure error // set before done is closed
 	done    chan struct{}

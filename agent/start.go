@@ -14,9 +14,11 @@ import (
 	"gitdag/engine"
 	"gitdag/engine/archive"
 	"gitdag/engine/command"
+	"gitdag/engine/command/docker"
 	"gitdag/engine/expr"
 	"gitdag/engine/flow"
 	"gitdag/engine/operator"
+	"gitdag/engine/operator/executable"
 	"gitdag/engine/tasklog"
 	"gitdag/engine/workspace"
 	"gitdag/gitsync"
@@ -41,6 +43,11 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	if operators, err = a.withParams(c, operators); err != nil {
 		return err
 	}
+	operators = operators.WithPrograms(executable.NewFinder(c.Tasks.OperatorPath))
+	a.containers = docker.New(docker.Options{
+		Host: command.Local{Grace: time.Duration(c.Tasks.KillGrace)}, Grace: time.Duration(c.Tasks.KillGrace),
+		Environ: os.Environ(), Log: a.log.With("component", "docker"),
+	})
 	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
 	a.onStop(func(context.Context) { a.evaluator.Close() })
 	o := a.engineOptions(c, operators)
@@ -94,7 +101,7 @@ func (a *Agent) engineOptions(c *Config, operators *operator.Registry) engine.Op
 		Config: a.flowConfig(c), State: a.store.state, Follower: a.store.follower,
 		Journal: a.store.journal, Objects: a.store.objects, History: archives{a.store.history},
 		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
-		Commands: command.Local{Grace: time.Duration(c.Tasks.KillGrace)}, Secrets: taskSecrets(a.secrets, c.Secrets.Dir),
+		Commands: a.containers, Secrets: taskSecrets(a.secrets, c.Secrets.Dir),
 		Evaluator: a.evaluator, Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id, Params: a.options.Params,
 		Deliver: func(ctx context.Context, d *flow.Deliver) engine.Delivery { return a.alerts.Load().deliver(ctx, d) },
 		Around:  around(operators, a.log.With("component", "engine")),

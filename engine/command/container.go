@@ -18,6 +18,16 @@ type Container struct {
 	Project string
 	// Program is run with Docker's arguments, in Project; empty for Docker itself.
 	Program string
+	// Files is what Prepare writes for the program and the program for us: a path
+	// in Project, the same in every agent. Empty for nothing.
+	Files string
+	// Prepare is called before the program is started, but not if one goes on that
+	// an agent which is gone has started. Nil for nothing to do.
+	Prepare func() error
+	// Later has something done when the result of the run is safe. Where it and
+	// Files are set, the container stays until then, so that the next agent can
+	// take what this one could not.
+	Later func(func())
 	// Environ is the environment of Program, and what RunOptions take a variable
 	// from that they only name. The container gets [Command.Env] alone, without
 	// the [Marker].

@@ -127,38 +127,7 @@ func (u *unit) lintOperator(env *compileEnv, t *visited) {
 	switch name {
 	case "call", "for_each", "for_range", "if", "loop":
 		u.lintRetry(env, t)
-	case "embulk", "py", "rb", "sh":
-		if !u.opts.Containers {
-			u.lintContainer(env, t)
-		}
-	default:
-		if !u.opts.Containers && u.opts.Operators != nil && !u.opts.Operators(name) {
-			u.lintContainer(env, t) // it is a program
-		}
 	}
-}
-
-// lintContainer reports what asks for a container where there is none: it never runs on the host instead (O7).
-func (u *unit) lintContainer(env *compileEnv, t *visited) {
-	for _, m := range append([]*params.Map{t.body.m, t.body.export}, backward(t.scope)...) {
-		docker, ok := m.Lookup("docker")
-		if !ok {
-			continue
-		}
-		place := shadow{m, "docker", ""}
-		if docker != nil && !u.shadows[place] {
-			u.shadows[place] = true
-			env.report(Warning, problem{in: m, key: "docker"},
-				fmt.Sprintf("task %s wants a container, and there is nothing to run one with: it will fail", t.task), "")
-		}
-		return
-	}
-}
-
-func backward(scope []*params.Map) []*params.Map {
-	scope = slices.Clone(scope)
-	slices.Reverse(scope)
-	return scope
 }
 
 // operatorType is the type of an operator task, empty where that is only known when it runs, and the key that says it.

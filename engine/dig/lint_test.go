@@ -27,8 +27,7 @@ func TestWarnings(t *testing.T) {
 		{"templated retry of an operator", "+b: {sh>: x, _retry: '${x}'}\n", ""},
 		{"templated retry of a group (L31)", "+a: {_retry: '${x}'}\n", "w.dig:1:6: warning: task +w+a: this _retry is evaluated here; Digdag reads its raw text and never repeats the task"},
 		{"templated retry of a loop (L31)", "+a: {loop>: 2, _retry: '${x}', _do: {}}\n", "w.dig:1:16: warning: task +w+a: this _retry is evaluated here; Digdag reads its raw text and never repeats the task"},
-		{"container (O7)", "+a: {sh>: x, docker: {image: y}}\n+b: {sh>: x, docker: null}\n+c: {echo>: x, docker: {image: y}}\n", "w.dig:1:14: warning: task +w+a wants a container, and there is nothing to run one with: it will fail"},
-		{"exported container", "_export: {docker: {image: y}}\n+a: {sh>: x}\n+b: {sh>: y}\n+g:\n  _export: {docker: null}\n  +c: {sh>: z}\n", "w.dig:1:11: warning: task +w+a wants a container, and there is nothing to run one with: it will fail"},
+		{"container", "_export: {docker: {image: y}}\n+a: {sh>: x, docker: {image: y}}\n", ""},
 		{"plug-in of the JVM (O30)", "_export: {plugin: {dependencies: ['a:b:1']}}\n", "w.dig:1:11: warning: plug-ins of the JVM cannot be loaded: tasks with the operators of plugin.dependencies will fail\n  hint: let a script do the work, with sh> or py>"},
 		{"shadowed option (O1)", "_export:\n  timeout: 5\n+g:\n  +a: {sh>: x}\n  +b: {http>: u}\n  +c: {http>: u}\n", "w.dig:2:3: warning: the exported variable \"timeout\" is also an option of http>, which task +w+g+b runs\n  hint: give the variable another name"},
 		{"the nearest export shadows", "_export: {shell: a}\n+g:\n  _export: {shell: b}\n  +a: {sh>: x}\n", "w.dig:3:13: warning: the exported variable \"shell\" is also an option of sh>, which task +w+g+a runs\n  hint: give the variable another name"},
@@ -45,13 +44,6 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("got %d workflows and errors %v: a warning breaks nothing", len(p.Workflows), ds.Errors())
 			}
 		})
-	}
-}
-
-// Where containers can be run, nothing warns of them.
-func TestNoWarningOfContainers(t *testing.T) {
-	if _, ds := Load(write(t, map[string]string{"w.dig": "+a: {sh>: x, docker: {image: y}}\n"}), Options{Containers: true}); len(ds) > 0 {
-		t.Errorf("got %v", ds)
 	}
 }
 

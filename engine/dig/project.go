@@ -20,8 +20,6 @@ type Options struct {
 	Operators, Installed func(name string) bool
 	// LooseSchedules makes unknown keys of a `schedule:` warnings, for who does not run the schedule (L49).
 	LooseSchedules bool
-	// Containers tells that there is something to run containers with; without it a task that wants one gets a warning.
-	Containers bool
 }
 
 // Project is what of a project's directory can be used.

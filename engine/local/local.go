@@ -11,6 +11,7 @@ import (
 
 	"gitdag/engine"
 	"gitdag/engine/command"
+	"gitdag/engine/command/docker"
 	"gitdag/engine/dig"
 	"gitdag/engine/expr"
 	"gitdag/engine/flow"
@@ -193,7 +194,8 @@ func (r *runner) engineOptions(evaluator *expr.Evaluator, workspace *directory) 
 		Config:  flow.Config{Slots: slots, TasksPerAttempt: o.TasksPerAttempt},
 		Objects: &engine.MemoryObjects{}, History: (*history)(r),
 		Operators: o.Operators, Workspaces: workspace, Logs: l,
-		Commands: command.Local{Grace: o.Grace}, Secrets: func(uint64) operator.Secrets { return o.Secrets }, Evaluator: evaluator,
+		Commands: docker.New(docker.Options{Host: command.Local{Grace: o.Grace}, Grace: o.Grace, Environ: o.Environ, Log: o.Console.logger()}),
+		Secrets:  func(uint64) operator.Secrets { return o.Secrets }, Evaluator: evaluator,
 		Environ: o.Environ, DataID: "run-" + strconv.Itoa(os.Getpid()),
 		Deliver: o.Deliver, Skip: r.skip, Around: r.around, Narrate: r.narrate,
 		Log: o.Console.logger(), Now: o.Now,

@@ -29,19 +29,13 @@ func runEmbulk(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer x.discard()
-	load, err := embulkConfig(ctx, t, config, x)
-	if err != nil {
-		return nil, err
-	}
-	// Of what YAML can say, JSON is a part. Secrets may be in it.
-	file := scratchFile{path: filepath.Join(x.dir, loadFile), private: true}
-	if err := file.write(string(params.AppendJSON(nil, load)) + "\n"); err != nil {
-		return nil, err
-	}
-	code, err := runProgram(ctx, t, command.Command{
-		Args: []string{"embulk", "run", filepath.Join(x.path, loadFile)}, Dir: x.workdir, Env: environment(t.Environ, nil, own),
-	})
+	defer func() { t.discard(x.discard) }()
+	code, err := program{
+		Command: command.Command{
+			Args: []string{"embulk", "run", filepath.Join(x.path, loadFile)}, Dir: x.workdir, Env: environment(inherited(t), nil, own),
+		},
+		files: x.dir, prepare: func() error { return writeLoad(ctx, t, config, x) },
+	}.run(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +43,20 @@ func runEmbulk(ctx context.Context, t *Task) (*Result, error) {
 		return nil, &Error{Message: "Command failed with code " + strconv.Itoa(code), Kind: "runtime"}
 	}
 	return &Result{}, nil
+}
+
+// writeLoad writes the configuration as Embulk gets it.
+func writeLoad(ctx context.Context, t *Task, config *params.Map, x *exchange) error {
+	if err := x.make(); err != nil {
+		return err
+	}
+	load, err := embulkConfig(ctx, t, config, x)
+	if err != nil {
+		return err
+	}
+	// Of what YAML can say, JSON is a part. Secrets may be in it.
+	file := scratchFile{path: filepath.Join(x.dir, loadFile), private: true}
+	return file.write(string(params.AppendJSON(nil, load)) + "\n")
 }
 
 func embulkConfig(ctx context.Context, t *Task, config *params.Map, x *exchange) (any, error) {

@@ -30,6 +30,8 @@ type exchange struct {
 	dir, runner string
 	// workdir is where the script runs, path the directory as seen from there.
 	workdir, path string
+	// shared tells that the script may run under any account.
+	shared bool
 }
 
 // calledScript returns the script that runs and its first argument, the method
@@ -43,7 +45,8 @@ func calledScript(config *params.Map, runner string) (text string, args []string
 	return runner, []string{method}, err
 }
 
-// newExchange makes the directory; runner is the name of the script's file.
+// newExchange says where the directory will be; runner is the name of the script's
+// file.
 func newExchange(ctx context.Context, t *Task, runner string) (*exchange, error) {
 	scratch, err := t.Workspace.Scratch(ctx)
 	if err != nil {
@@ -53,19 +56,32 @@ func newExchange(ctx context.Context, t *Task, runner string) (*exchange, error)
 	if x.workdir, x.path, err = fromDir(ctx, t, x.dir); err != nil {
 		return nil, err
 	}
-	// What a crashed run left is not this run's answer.
-	if err := os.RemoveAll(x.dir); err != nil {
-		return nil, fmt.Errorf("make a scratch directory: %w", err)
-	}
-	if err := os.Mkdir(x.dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make a scratch directory: %w", err)
-	}
+	x.shared = wantsContainer(t)
 	return x, nil
 }
 
-// ask writes the script and the parameters for it: without `_secrets`, which
-// says where secrets are found.
+// make makes the directory. What a crashed run left is not this run's answer.
+func (x *exchange) make() error {
+	err := os.RemoveAll(x.dir)
+	if err == nil {
+		err = os.Mkdir(x.dir, 0o755)
+	}
+	if err == nil && x.shared {
+		// Who a container's user is, is not known here.
+		err = os.Chmod(x.dir, 0o777|fs.ModeSticky)
+	}
+	if err != nil {
+		return fmt.Errorf("make a scratch directory: %w", err)
+	}
+	return nil
+}
+
+// ask makes the directory, with the script and the parameters for it: without
+// `_secrets`, which says where secrets are found.
 func (x *exchange) ask(script string, config *params.Map) error {
+	if err := x.make(); err != nil {
+		return err
+	}
 	if config.Has("_secrets") {
 		config = config.Clone()
 		config.Delete("_secrets")

@@ -55,6 +55,9 @@ type Task struct {
 	Log       Log
 	Workspace Workspace
 	Commands  command.Executor
+	// Later has something done once what the operator returns is safe, whatever
+	// happens to the agent; nil where nothing outlives it.
+	Later func(func())
 	// Environ is what a child process inherits, as "NAME=value"; operators add
 	// to a copy.
 	Environ  []string
@@ -69,6 +72,10 @@ type Task struct {
 	// MaxTasks is the limit of tasks an attempt, for operators that generate
 	// them.
 	MaxTasks int
+
+	// lasting tells that a program has ended whose container the next agent finds
+	// as long as the result is not safe.
+	lasting bool
 }
 
 // Log takes what a task prints. File gives the file behind it, for a child

@@ -19,16 +19,51 @@ func fromDir(ctx context.Context, t *Task, file string) (dir, relative string, e
 	return dir, relative, err
 }
 
+// program is a program of a task.
+type program struct {
+	command.Command
+	// files is what prepare writes for the program, and the program for us. Nil
+	// prepare writes nothing.
+	files   string
+	prepare func() error
+}
+
 // runProgram runs a program of the task to its end, with the task's log for its
-// output, and returns its exit status. What is meant for a container never runs
-// on the host instead (O7).
+// output, and returns its exit status.
 func runProgram(ctx context.Context, t *Task, c command.Command) (int, error) {
-	if v, ok := t.Config.Lookup("docker"); ok && v != nil {
-		return 0, &Error{Message: "docker: this task wants a container, and there is nothing to run one with", Kind: "config"}
-	}
+	return program{Command: c}.run(ctx, t)
+}
+
+// run is runProgram for one with files. What is meant for a container never runs
+// on the host instead (O7).
+func (p program) run(ctx context.Context, t *Task) (int, error) {
+	c := p.Command
 	c.Output = t.Log
+	var err error
+	if c.Container, err = container(ctx, t); err != nil {
+		return 0, err
+	}
+	switch {
+	case c.Container != nil:
+		c.Container.Files, c.Container.Prepare = p.files, p.prepare
+	case p.prepare != nil:
+		if err := p.prepare(); err != nil {
+			return 0, err
+		}
+	}
 	exit, err := t.Commands.Run(ctx, c)
+	t.lasting = c.Container != nil && err == nil
 	return exit.Code, err
+}
+
+// discard removes the files of a program that has run: those of a container when
+// the result is safe, for without it they are what the next agent goes on from.
+func (t *Task) discard(remove func()) {
+	if t.lasting && t.Later != nil {
+		t.Later(remove)
+		return
+	}
+	remove()
 }
 
 // runName names what belongs to one execution of a task in the attempt's

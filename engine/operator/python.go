@@ -37,11 +37,11 @@ func runPy(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer x.discard()
-	if err := x.ask(runner, config); err != nil {
-		return nil, err
-	}
-	code, err := runPython(ctx, t, python, command.Command{Args: x.args(args...), Dir: x.workdir, Env: environment(t.Environ, nil, own)})
+	defer func() { t.discard(x.discard) }()
+	code, err := runPython(ctx, t, python, program{
+		Command: command.Command{Args: x.args(args...), Dir: x.workdir, Env: environment(inherited(t), nil, own)},
+		files:   x.dir, prepare: func() error { return x.ask(runner, config) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -52,12 +52,12 @@ func runPy(ctx context.Context, t *Task) (*Result, error) {
 }
 
 // runPython runs a script with the given Python, or the one that there is: many
-// systems have it as `python3` only (O11). Of c the arguments are the script's.
-func runPython(ctx context.Context, t *Task, python []string, c command.Command) (int, error) {
+// systems have it as `python3` only (O11). Of p the arguments are the script's.
+func runPython(ctx context.Context, t *Task, python []string, p program) (int, error) {
 	with := func(python []string) (int, error) {
-		started := c
-		started.Args = arguments(python, c.Args...)
-		return runProgram(ctx, t, started)
+		started := p
+		started.Args = arguments(python, p.Args...)
+		return started.run(ctx, t)
 	}
 	if python != nil {
 		return with(python)

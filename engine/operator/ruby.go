@@ -44,13 +44,13 @@ func runRb(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer x.discard()
-	if err := x.ask(runner, config); err != nil {
-		return nil, err
-	}
-	code, err := runProgram(ctx, t, command.Command{
-		Args: arguments(arguments(ruby, "--"), x.args(args...)...), Dir: x.workdir, Env: environment(t.Environ, nil, own),
-	})
+	defer func() { t.discard(x.discard) }()
+	code, err := program{
+		Command: command.Command{
+			Args: arguments(arguments(ruby, "--"), x.args(args...)...), Dir: x.workdir, Env: environment(inherited(t), nil, own),
+		},
+		files: x.dir, prepare: func() error { return x.ask(runner, config) },
+	}.run(ctx, t)
 	if err != nil {
 		return nil, err
 	}

@@ -346,7 +346,6 @@ func TestRbScript(t *testing.T) {
 		{script("exit! 4"), code4 + " (runtime)"},
 		{script("File.write(ARGV[1], '{\"error\": 1}'); exit 4"), code4 + "\nIts error cannot be told: " +
 			"Expected object type for key 'error' but got 1 (number) (runtime)"},
-		{p.task("rb>", "f", "docker", params.Of("image", "x")), "docker: this task wants a container, and there is nothing to run one with (config)"},
 	} {
 		wantFailure(t, tt.task, tt.want)
 	}

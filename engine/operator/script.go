@@ -50,11 +50,11 @@ func runSh(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer script.discard()
-	if err := script.write(text); err != nil {
-		return nil, err
-	}
-	code, err := runProgram(ctx, t, command.Command{Args: arguments(shell, path), Dir: dir, Env: environment(t.Environ, config, own)})
+	defer func() { t.discard(script.discard) }()
+	code, err := program{
+		Command: command.Command{Args: arguments(shell, path), Dir: dir, Env: environment(inherited(t), config, own)},
+		files:   script.path, prepare: func() error { return script.write(text) },
+	}.run(ctx, t)
 	if err != nil {
 		return nil, err
 	}

@@ -83,20 +83,6 @@ func TestShFailures(t *testing.T) {
 	}
 }
 
-// A task that wants a container is not run on the host instead (O7).
-func TestNothingRunsBesideItsContainer(t *testing.T) {
-	p := newProject(t)
-	visible := params.Of("docker", params.Of("image", "ubuntu"))
-	for _, operator := range []string{"sh>", "py>"} {
-		before := len(p.logged())
-		wantFailure(t, p.inherit(visible, operator, "echo"), "docker: this task wants a container, and there is nothing to run one with (config)")
-		if got := p.logged()[before:]; got != "" {
-			t.Errorf("%s: got output %q, want none", operator, got)
-		}
-	}
-	mustRun(t, p.inherit(params.Of("docker", nil), "sh>", "true"))
-}
-
 func TestShRunsInTheWorkingDirectory(t *testing.T) {
 	p := newProject(t)
 	p.write("data/in/keep", "", 0o644)

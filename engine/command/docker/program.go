@@ -28,6 +28,9 @@ func (x *Executor) runProgram(ctx context.Context, c command.Command) (command.E
 			return command.Exit{}, err
 		}
 	}
+	if err := prepareFiles(c.Container); err != nil {
+		return command.Exit{}, err
+	}
 	return p.start(ctx, c.Output, p.runArgs(image)...)
 }
 

@@ -42,6 +42,9 @@ func (x *Executor) runContainer(ctx context.Context, c command.Command) (command
 	if err := e.checkSight(ctx, id, s.project); err != nil {
 		return command.Exit{}, err
 	}
+	if err := prepareFiles(c.Container); err != nil {
+		return command.Exit{}, err
+	}
 	r := &attended{x: x, e: e, id: id, tty: s.config.Tty, limited: s.host.Memory > 0, out: c.Output}
 	return r.run(ctx)
 }
@@ -67,6 +70,14 @@ func newSpec(c command.Command) (*spec, error) {
 		s.config.Labels[Label] = run
 	}
 	return s, nil
+}
+
+// prepareFiles writes what the program reads.
+func prepareFiles(c *command.Container) error {
+	if c.Prepare == nil {
+		return nil
+	}
+	return c.Prepare()
 }
 
 // create makes the container, and fetches its image if there is none. Once the
