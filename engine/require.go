@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gitdag/engine/flow"
 	"gitdag/engine/operator"
@@ -21,13 +22,14 @@ func (s taskSessions) Ensure(ctx context.Context, r operator.Requirement) (opera
 	request := StartRequest{
 		Project: s.project, Workflow: r.Workflow, Session: r.Session, RetryName: r.RetryName, Params: r.Params,
 	}
+	project := "Project: " + s.project
 	switch {
 	case r.Project != "":
-		request.Project = r.Project
+		request.Project, project = r.Project, "Project: "+r.Project
 	case r.ProjectID != 0:
-		request.Project = s.e.projectName(r.ProjectID)
+		request.Project, project = s.e.projectName(r.ProjectID), fmt.Sprintf("Project id: %d", r.ProjectID)
 	}
-	id, err := s.e.StartAttempt(ctx, request)
+	id, err := whenSpace(ctx, s.e, func() (uint64, error) { return s.start(ctx, request, r.Look) })
 	var conflict *flow.Conflict
 	switch {
 	case err == nil:
@@ -36,9 +38,44 @@ func (s taskSessions) Ensure(ctx context.Context, r operator.Requirement) (opera
 		return s.e.ensured(ctx, conflict.Attempt, false)
 	case errors.Is(err, ErrNotFound):
 		return operator.Ensured{}, &operator.Error{Message: fmt.Sprintf(
-			"Dependent workflow does not exist. Project: %s, workflow: %s", request.Project, r.Workflow)}
+			"Dependent workflow does not exist. %s, workflow: %s", project, r.Workflow)}
+	case errors.Is(err, errNoAttemptYet):
+		return operator.Ensured{}, nil
 	}
 	return operator.Ensured{}, err
+}
+
+// errNoAttemptYet answers a look for an attempt that there is none.
+var errNoAttemptYet = errors.New("the session has no attempt of the name")
+
+// start starts an attempt, or finds the one that there is already: that is a
+// [*flow.Conflict]. A look starts none.
+func (s taskSessions) start(ctx context.Context, r StartRequest, look bool) (uint64, error) {
+	if !look {
+		return s.e.StartAttempt(ctx, r)
+	}
+	w, err := s.e.definitionOf(ctx, &r)
+	if err != nil {
+		return 0, err
+	}
+	taken, err := s.e.named(ctx, &w, r.Session, r.RetryName)
+	if err == nil && taken == 0 {
+		err = errNoAttemptYet
+	}
+	if err == nil {
+		err = &flow.Conflict{Attempt: taken}
+	}
+	return 0, err
+}
+
+// named returns the attempt that a session has for a name; 0 for none.
+func (e *Engine) named(ctx context.Context, w *flow.Workflow, session time.Time, name string) (id uint64, err error) {
+	lock := e.sessions.of(w.Project.ID, w.Name, session)
+	lock.RLock() // it is not archived between the two looks
+	defer lock.RUnlock()
+	past, err := e.options.History.Past(ctx, w.Project.ID, w.Name, session)
+	e.View(func(s *flow.State) { id = s.Taken(w, session, name, past) })
+	return id, err
 }
 
 // ensured tells how an attempt is.

@@ -27,7 +27,7 @@ func (e *Engine) keepTree(t *flow.Tree) (*flow.Tree, error) {
 func whenSpace[T any](ctx context.Context, e *Engine, put func() (T, error)) (T, error) {
 	for said := false; ; {
 		v, err := put()
-		if !errors.Is(err, journal.ErrNoSpace) && !errors.Is(err, syscall.ENOSPC) {
+		if !errors.Is(err, journal.ErrNoSpace) && !errors.Is(err, ErrNoSpace) && !errors.Is(err, syscall.ENOSPC) {
 			return v, err
 		}
 		if !said {

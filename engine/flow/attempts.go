@@ -98,9 +98,18 @@ func (s *State) former(f *AttemptFacts) *Workflow {
 	}
 }
 
-// conflict tells whether a session has an attempt of a name already. Without a
-// name it names the newest attempt (server.md 1.7).
+// conflict tells whether a session has an attempt of a name already.
 func (s *State) conflict(w *Workflow, session time.Time, name string, past *Past) error {
+	if taken := s.Taken(w, session, name, past); taken != 0 {
+		return &Conflict{Attempt: taken}
+	}
+	return nil
+}
+
+// Taken returns the attempt that stands in the way of another one of a name in
+// a workflow's session, of which the history knows past; 0 for none. Without a
+// name it is the newest attempt (server.md 1.7).
+func (s *State) Taken(w *Workflow, session time.Time, name string, past *Past) uint64 {
 	var taken, newest uint64
 	if past != nil {
 		taken, newest = past.Names[name], past.LastAttempt
@@ -113,13 +122,10 @@ func (s *State) conflict(w *Workflow, session time.Time, name string, past *Past
 			}
 		}
 	}
-	switch {
-	case taken == 0:
-		return nil
-	case name == "":
-		return &Conflict{Attempt: newest}
+	if taken != 0 && name == "" {
+		return newest
 	}
-	return &Conflict{Attempt: taken}
+	return taken
 }
 
 func keyOf(w *Workflow, session time.Time) sessionKey {

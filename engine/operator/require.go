@@ -3,7 +3,6 @@ package operator
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"gitdag/engine/params"
@@ -13,7 +12,7 @@ import (
 type Sessions interface {
 	// Ensure starts an attempt for a requirement unless the session has one of
 	// its name, and tells of the one that there is then. A workflow that does
-	// not exist is an [*Error].
+	// not exist is an [*Error]. Where only a look is asked for, there may be none.
 	Ensure(ctx context.Context, r Requirement) (Ensured, error)
 }
 
@@ -27,9 +26,12 @@ type Requirement struct {
 	RetryName string
 	// Params are all that a new attempt is given.
 	Params *params.Map
+	// Look starts nothing.
+	Look bool
 }
 
-// Ensured is the attempt that stands for a requirement.
+// Ensured is the attempt that stands for a requirement; with the id 0 there is
+// none.
 type Ensured struct {
 	Attempt, Session uint64
 	// Started tells that Ensure has started it.
@@ -49,14 +51,15 @@ const (
 // The keys of the state of a `require>` task.
 const (
 	requireKicked = "require_kicked"
+	requireStarts = "require_starts"
 	requireRetry  = "rerun_attempt_name"
-	requirePolls  = "polls"
 )
 
 // runRequire makes sure that a session of another workflow has run
 // (operators.md 5.2). The kick is idempotent: a session has one attempt of a
 // name, so that a crash between the kick and the first poll kicks nothing
-// twice.
+// twice. That the attempt is its own is durable before there is one, since
+// another's would be run again where `rerun_on` asks for it.
 func runRequire(ctx context.Context, t *Task) (*Result, error) {
 	r, again, err := requirement(t)
 	if err != nil {
@@ -66,20 +69,27 @@ func runRequire(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name, ok := textAt(t.State, requireRetry); ok {
+	state := cloneState(t.State)
+	name, renamed := textAt(state, requireRetry)
+	if renamed {
 		r.RetryName = name
 	}
+	kicked := renamed || state.Has(requireStarts) || state.Has(requireKicked)
+	r.Look = again != rerunNone && !kicked
 	got, err := t.Sessions.Ensure(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	state := cloneState(t.State)
-	kicked := got.Started || state.Has(requireKicked)
-	if kicked {
+	if got.Attempt == 0 {
+		state.Set(requireStarts, true)
+		return nil, &Poll{State: state}
+	}
+	if got.Started || kicked {
+		kicked = true
 		state.Set(requireKicked, true)
 	}
 	if !got.Done {
-		return nil, pollAgain(state)
+		return nil, &Poll{After: requireAgain(t.Polls), State: state, Attempt: got.Attempt}
 	}
 	if !kicked && (again == rerunAll || (again == rerunFailed && !got.Success)) {
 		// The name is durable before an attempt of it is started.
@@ -93,16 +103,10 @@ func runRequire(ctx context.Context, t *Task) (*Result, error) {
 	return &Result{}, nil
 }
 
-// pollAgain asks for the next look: after 1, 2, 4, 8, and then every 10
+// requireAgain is when to look again: after 1, 2, 4, 8, and then every 10
 // seconds.
-func pollAgain(state *params.Map) *Poll {
-	n, _ := params.Optional(state, requirePolls, params.Int, 0)
-	after := 10 * time.Second
-	if n < 4 {
-		after = time.Second << n
-		state.Set(requirePolls, params.Number(strconv.Itoa(int(n)+1)))
-	}
-	return &Poll{After: after, State: state}
+func requireAgain(polls int) time.Duration {
+	return min(time.Second<<min(polls, 4), 10*time.Second)
 }
 
 // requirement reads what a task asks for. The project and the attempt's name

@@ -8,9 +8,6 @@ import (
 	"gitdag/engine/params"
 )
 
-// leastPoll keeps a waiting task from being asked again and again.
-const leastPoll = time.Second
-
 // The state of a wait: when it began, in milliseconds, as Digdag shows it. What
 // older versions began holds the time at which it ends.
 const (
@@ -19,7 +16,9 @@ const (
 )
 
 // runWait lets a time go by (operators.md 5.8). The first run fixes its begin
-// in the state, which never changes after that.
+// in the state, which never changes after that; the next one is at the end. It
+// would be no other with `poll_interval`, which only makes Digdag ask in between
+// and be late.
 func runWait(ctx context.Context, t *Task) (*Result, error) {
 	length, err := params.Required(t.Config, "_command", params.Duration)
 	if err != nil {
@@ -29,8 +28,7 @@ func runWait(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	interval, err := pollInterval(t.Config, blocking)
-	if err != nil {
+	if err := checkInterval(t.Config, blocking); err != nil {
 		return nil, err
 	}
 	if blocking {
@@ -45,15 +43,12 @@ func runWait(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	left := deadline.Sub(t.Now)
+	left := deadline.Sub(t.Now.Truncate(time.Millisecond)) // waits have whole milliseconds
 	if left <= 0 {
 		return &Result{}, nil
 	}
-	if interval == 0 {
-		// A clock that was set back must not make the wait longer than asked for.
-		interval = min(left, length)
-	}
-	return nil, &Poll{After: interval, State: state}
+	// A clock that was set back must not make the wait longer than asked for.
+	return nil, &Poll{After: min(left, length), State: state}
 }
 
 // waitEnd returns when a wait is over.
@@ -65,16 +60,15 @@ func waitEnd(state *params.Map, length time.Duration) (time.Time, error) {
 	return time.UnixMilli(start).Add(length), err
 }
 
-// pollInterval returns 0 where the task does not give one.
-func pollInterval(config *params.Map, blocking bool) (time.Duration, error) {
+func checkInterval(config *params.Map, blocking bool) error {
 	if value, _ := config.Lookup("poll_interval"); value == nil {
-		return 0, nil
+		return nil
 	}
 	if blocking {
-		return 0, configError("poll_interval can't be specified with blocking: true")
+		return configError("poll_interval can't be specified with blocking: true")
 	}
-	interval, err := params.Required(config, "poll_interval", params.Duration)
-	return max(interval, leastPoll), err
+	_, err := params.Required(config, "poll_interval", params.Duration)
+	return err
 }
 
 func sleep(ctx context.Context, length time.Duration) error {
