@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"gitdag/agent/api"
 	"gitdag/engine/flow"
 )
 
@@ -212,4 +213,53 @@ func TestRequestsWhileStopping(t *testing.T) {
 	if !r.ended(id) {
 		t.Errorf("the attempt has failed\n%s", r.log)
 	}
+}
+
+// The name of an agent, its process and its host, may come again, as in
+// containers, and nothing is decided by it: what ran under it before has another
+// lease and a log of its own (Q20).
+func TestANameThatComesAgain(t *testing.T) {
+	gate := filepath.Join(t.TempDir(), "go")
+	r := newRig(t)
+	r.config.Drain = Duration(10 * time.Millisecond)
+	r.start()
+	r.push("wait", map[string]string{"w.dig": "+a: {sh>: 'echo begun; until [ -e " + gate + " ]; do sleep 0.02; done'}\n"})
+	id := r.begin("w", time.Unix(1_700_000_000, 0))
+	var old flow.Lease
+	begun := func(executions int) func() bool {
+		return func() bool {
+			r.view(func(s *flow.State) {
+				for task := range s.Attempt(id).Tasks {
+					if task.State() == flow.Running {
+						old = flow.Lease{Attempt: id, Task: task.ID(), Execution: 1}
+					}
+				}
+			})
+			return old.Attempt == id && len(r.logs(id)) == executions
+		}
+	}
+	r.eventually("the task runs", begun(1))
+	r.stop()
+	r.start()
+	r.eventually("the task runs again", begun(2))
+	if _, err := r.agent.engine.Submit(t.Context(), &flow.TaskSucceeded{Lease: old}); err == nil {
+		t.Error("a result under the lease of the former agent is accepted")
+	}
+	list := r.logs(id)
+	if list[0].AgentID != list[1].AgentID || list[0].FileName == list[1].FileName {
+		t.Errorf("got logs %+v, want two of one agent", list)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !r.ended(id) {
+		t.Error("the attempt has failed")
+	}
+}
+
+// logs are what the API lists of an attempt.
+func (r *rig) logs(attempt uint64) []api.LogFile {
+	var answer struct{ Files []api.LogFile }
+	r.ask(http.MethodGet, fmt.Sprintf("/api/logs/%d/files", attempt), "", "", &answer)
+	return answer.Files
 }

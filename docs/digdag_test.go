@@ -12,10 +12,7 @@ import (
 
 // waiting are the numbered rules of what gitdag does not have, by what they wait for.
 var waiting = map[string]string{
-	"pushing projects":         "Q6 Q33",
-	"gitdag server":            "Q16",
-	"agents on other machines": "Q20",
-	"containers":               "O8 O9 O10",
+	"containers": "O8 O9 O10",
 }
 
 // numbers are how far the lists of surprises go.
