@@ -249,7 +249,8 @@ func missed(d *Definition, due *flow.CatchUpDue, now time.Time) *flow.TicksMisse
 func (e *Engine) evaluateGroup(g *flow.EvaluateGroup) {
 	in, err := e.groupOptions(g)
 	if err != nil {
-		v := flow.Value{Map: failure(configError(err), "", g.FullName)}
+		mask, _ := e.mask(e.ctx, g.View.Attempt.Project)
+		v := flow.Value{Map: failure(maskError(mask, configError(err)), "", g.FullName)}
 		in = &flow.GroupEvaluated{Failure: &v}
 	}
 	in.Attempt, in.Task = g.Attempt, g.Task

@@ -16,6 +16,7 @@ import (
 	"gitdag/engine/flow"
 	"gitdag/engine/operator"
 	"gitdag/engine/params"
+	"gitdag/engine/secret"
 )
 
 // Journal keeps the engine's events. Append returns once the records are
@@ -84,6 +85,9 @@ type Call struct {
 	Task     *operator.Task
 	// Silent marks the rows that only stand for an alert which the core raises.
 	Silent bool
+	// Mask masks the secrets of the project in a text for people. The log and the
+	// runner's errors are masked already.
+	Mask func(text string) string
 }
 
 // Options configure an engine. What has no default must be set.
@@ -110,7 +114,8 @@ type Options struct {
 	Logs       Logs
 	Commands   command.Executor
 	Evaluator  *expr.Evaluator
-	// Secrets gives the tasks of a project their secrets.
+	// Secrets gives the tasks of a project their secrets. All values that they have
+	// are masked wherever tasks write, as [secret.Masks] tells.
 	Secrets func(project uint64) operator.Secrets
 	// Environ is what the processes of tasks inherit.
 	Environ []string
@@ -147,6 +152,7 @@ type Engine struct {
 	now     func() time.Time
 	objects *objects
 	workers *workers
+	masks   *secret.Masks
 
 	// The owner's.
 	state *flow.State
@@ -199,6 +205,7 @@ func New(o Options) *Engine {
 		external: make(chan request), internal: make(chan request),
 		configs: make(chan flow.Config), batches: make(chan *batch), written: make(chan bool, 1),
 		durable: make(chan *batch, 4), quit: make(chan struct{}), ended: make(chan struct{}),
+		masks:    secret.NewMasks(o.Now),
 		followed: make(chan struct{}), answers: make(chan struct{}, 64), archives: make(chan struct{}, 8),
 	}
 	e.workers = newWorkers(e)

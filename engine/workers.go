@@ -16,6 +16,7 @@ import (
 	"gitdag/engine/flow"
 	"gitdag/engine/operator"
 	"gitdag/engine/params"
+	"gitdag/engine/secret"
 )
 
 // errRevoked ends a task whose attempt was killed.
@@ -110,14 +111,17 @@ type run struct {
 	retry   flow.Retry // covers the operator's own failure
 	again   flow.Retry // covers the failure of its subtasks
 	typ     string     // of the operator, once it is known
+	mask    *secret.Known
+	secrets operator.Secrets // of which the mask learns
 }
 
 // outcome runs the task and returns what the core is to be told; nil if there
 // is no result.
 func (r *run) outcome(ctx context.Context) (in flow.Input) {
+	r.mask, r.secrets = r.e.mask(ctx, r.d.View.Attempt.Project)
 	defer func() {
 		if p := recover(); p != nil {
-			r.e.log.Error("an operator panicked", "task", r.d.FullName, "err", p, "stack", string(debug.Stack()))
+			r.e.log.Error("an operator panicked", "task", r.d.FullName, "err", r.mask.Mask(fmt.Sprint(p)), "stack", r.mask.Mask(string(debug.Stack())))
 			in = r.failed(&operator.Error{Message: fmt.Sprint(p), Kind: "panic"}, flow.Retry{})
 		}
 	}()
@@ -134,7 +138,11 @@ func (r *run) outcome(ctx context.Context) (in flow.Input) {
 	var poll *operator.Poll
 	switch {
 	case errors.As(err, &poll):
-		state, verr := r.e.keepValue(poll.State)
+		verr := withholdState(r.mask, poll.State)
+		var state flow.Value
+		if verr == nil {
+			state, verr = r.e.keepValue(poll.State)
+		}
 		if verr != nil {
 			return r.failed(verr, flow.Retry{})
 		}
@@ -148,6 +156,7 @@ func (r *run) outcome(ctx context.Context) (in flow.Input) {
 var errTimeout = errors.New("the task ran out of time")
 
 func (r *run) failed(err error, retry flow.Retry) flow.Input {
+	err = maskError(r.mask, err)
 	r.e.log.Debug("task failed", "task", r.d.FullName, "err", err)
 	v, verr := r.e.keepValue(r.failure(err))
 	if verr != nil {
@@ -160,12 +169,15 @@ func (r *run) succeeded(result *operator.Result) flow.Input {
 	if result == nil {
 		result = &operator.Result{}
 	}
-	in := &flow.TaskSucceeded{Lease: r.d.Lease, Retry: r.again, Message: result.Notify}
+	if err := withhold(r.mask, result); err != nil {
+		return r.failed(err, flow.Retry{})
+	}
+	in := &flow.TaskSucceeded{Lease: r.d.Lease, Retry: r.again, Message: r.mask.Mask(result.Notify)}
 	if r.silent() {
 		in.Message = ""
 	}
 	broken := func(err error) flow.Input {
-		v := flow.Value{Map: r.failure(configError(err))}
+		v := flow.Value{Map: r.failure(maskError(r.mask, configError(err)))}
 		return &flow.TaskSucceeded{Lease: r.d.Lease, Broken: &v}
 	}
 	var err error
@@ -246,19 +258,21 @@ func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 	}
 	task, done := r.task(typ, config, localConfig, zone)
 	defer done()
-	call := &Call{Dispatch: r.d, Task: task, Silent: r.silent()}
+	call := &Call{Dispatch: r.d, Task: task, Silent: r.silent(), Mask: r.mask.Mask}
 	around := e.options.Around
 	if around == nil {
 		around = func(ctx context.Context, _ *Call, run Runner) (*operator.Result, error) { return run(ctx) }
 	}
-	return around(ctx, call, func(ctx context.Context) (*operator.Result, error) {
+	return around(ctx, call, func(ctx context.Context) (result *operator.Result, err error) {
 		switch {
 		case typ == "":
 			return nil, nil
-		case !known:
-			return r.program(ctx, task)
+		case known:
+			result, err = entry.Operator.Run(ctx, task)
+		default:
+			result, err = r.program(ctx, task)
 		}
-		return entry.Operator.Run(ctx, task)
+		return result, maskError(r.mask, err)
 	})
 }
 
@@ -289,7 +303,7 @@ func (r *run) readRetries(config *params.Map, reads bool) error {
 	case err != nil && reads:
 		return configError(err)
 	case err != nil:
-		r.e.log.Warn("an invalid _retry is ignored", "task", r.d.FullName, "err", err)
+		r.e.log.Warn("an invalid _retry is ignored", "task", r.d.FullName, "err", maskError(r.mask, err))
 		return nil
 	case reads:
 		r.retry = retry
@@ -304,7 +318,7 @@ func (r *run) readRetries(config *params.Map, reads bool) error {
 func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Location) (t *operator.Task, done func()) {
 	e, d := r.e, r.d
 	a := &d.View.Attempt
-	log := e.options.Logs.Begin(a.ID, d.Lease.Task, d.Lease.Execution, d.FullName, e.now())
+	log := newMaskedLog(e.options.Logs.Begin(a.ID, d.Lease.Task, d.Lease.Execution, d.FullName, e.now()), r.mask)
 	t = &operator.Task{
 		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution, Project: a.Project,
 		Key:  fmt.Sprintf("%s/%d/%d", d.View.Session.UUID, a.ID, d.Lease.Task),
@@ -313,7 +327,7 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 		Workspace: &taskWorkspace{e: e, attempt: a.ID, checkout: a.Checkout, config: config},
 		Commands:  e.options.Commands,
 		Environ:   append(e.options.Environ[:len(e.options.Environ):len(e.options.Environ)], command.Marker(e.options.DataID, d.Lease.Task, d.Lease.Execution)),
-		Secrets:   e.options.Secrets(a.Project),
+		Secrets:   r.secrets,
 		Sessions:  taskSessions{e, a.ProjectName}, Unique: uuid.NewString(),
 		MaxTasks: e.maxTasks(),
 	}
