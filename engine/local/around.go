@@ -67,10 +67,10 @@ func (r *runner) passOver(d *flow.Dispatch, why string) {
 func (r *runner) around(ctx context.Context, c *engine.Call, run engine.Runner) (*operator.Result, error) {
 	thread := thread(c.Dispatch)
 	if r.options.ShowParams {
-		r.console.printf(slog.LevelWarn, thread, "parameters:\n%s", YAML(c.Task.Config, "  "))
+		r.console.printf(slog.LevelWarn, thread, "parameters:\n%s", c.Mask(YAML(c.Task.Config, "  ")))
 	}
 	if c.Task.State == nil { // not at each poll
-		what := operator.Describe(c.Task)
+		what := c.Mask(operator.Describe(c.Task))
 		r.began(c.Dispatch, what)
 		r.console.task(slog.LevelInfo, thread, "%s", what)
 	}

@@ -68,3 +68,34 @@ func (s Secrets) Secret(_ context.Context, key string) (string, error) {
 	}
 	return "", &operator.Error{Message: fmt.Sprintf("Secret not found for key: '%s'", key), Kind: "secret not found"}
 }
+
+// Values returns what there is, as far as it can be read: it is masked in what
+// tasks print.
+func (s Secrets) Values(context.Context) ([]string, error) {
+	var values []string
+	for _, value := range s.Config {
+		values = append(values, value)
+	}
+	var errs []error
+	for _, dir := range s.Dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		for _, e := range entries {
+			if !e.Type().IsRegular() || !secret.IsKey(e.Name()) {
+				continue
+			}
+			info, err := e.Info()
+			if err != nil || info.Size() > secret.MaxValue {
+				continue // it is masked from when it is asked for
+			}
+			value, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			if err == nil {
+				values = append(values, string(value))
+			}
+			errs = append(errs, err)
+		}
+	}
+	return values, errors.Join(errs...)
+}

@@ -1,10 +1,15 @@
 package local
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gitdag/engine/secret"
 )
 
 func TestParseSecrets(t *testing.T) {
@@ -25,5 +30,27 @@ func TestParseSecrets(t *testing.T) {
 		if got, err := ParseSecrets([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, %v, want %q", text, got, err, want)
 		}
+	}
+}
+
+// All that can be found is known, to be masked.
+func TestSecretsListTheirValues(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"db.password": "in-a-file", "large": strings.Repeat("x", secret.MaxValue+1), ".hidden": "no"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := Secrets{Config: map[string]string{"k": "of-the-configuration"}, Dirs: []string{filepath.Join(dir, "none"), dir}}
+	got, err := s.Values(t.Context())
+	if want := []string{"of-the-configuration", "in-a-file"}; !slices.Equal(got, want) || err != nil {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	s.Dirs = []string{filepath.Join(dir, "large")}
+	if _, err := s.Values(t.Context()); err == nil {
+		t.Error("a file in place of a directory: got no error")
 	}
 }
