@@ -32,7 +32,7 @@ func NewRepo(t testing.TB, name string) *Repo {
 func (r *Repo) Path() string { return r.bare }
 
 // Push commits the files, removing those whose content is [Removed], and
-// pushes; it returns the commit.
+// pushes; it returns the commit. Those that begin with #! are executable.
 func (r *Repo) Push(subject string, files map[string]string) string {
 	r.t.Helper()
 	for name, content := range files {
@@ -46,7 +46,11 @@ func (r *Repo) Push(subject string, files map[string]string) string {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			r.t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		mode := os.FileMode(0o644)
+		if strings.HasPrefix(content, "#!") {
+			mode = 0o755
+		}
+		if err := os.WriteFile(file, []byte(content), mode); err != nil {
 			r.t.Fatal(err)
 		}
 	}
