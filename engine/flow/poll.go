@@ -110,8 +110,10 @@ func (st *step) rest(a *Attempt, t *Task, in *TaskPostponed) {
 	p := t.more.poll
 	st.s.running--
 	p.stage = pollRests
-	st.arm(a, t, max(in.After, leastPoll))
 	st.await(a, t, in.Awaits)
+	if p.stage == pollRests {
+		st.arm(a, t, max(in.After, leastPoll))
+	}
 }
 
 // arm sets when a task is polled next.

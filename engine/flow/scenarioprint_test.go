@@ -239,7 +239,7 @@ func (s *script) printEffect(e Effect) {
 	case *Dispatch:
 		text := fmt.Sprintf("! run %s execution %d", s.name(e.Lease.Attempt, e.FullName), e.Lease.Execution)
 		if e.Lease.Poll > 0 {
-			text += fmt.Sprintf(", poll %d,", e.Lease.Poll)
+			text += fmt.Sprintf(" (poll %d)", e.Lease.Poll)
 		}
 		if e.State.Len() > 0 {
 			text += " with state " + string(params.AppendJSON(nil, e.State))
