@@ -53,11 +53,16 @@ func (r *requestReader) proxy(ctx context.Context) (proxyChoice, error) {
 	if r.client.Proxy != nil {
 		return http.ProxyURL(r.client.Proxy), nil
 	}
-	getenv := r.client.Getenv
-	if getenv == nil {
-		getenv = func(name string) string { return variable(r.t.Environ, name) }
+	if getenv := r.client.Getenv; getenv != nil {
+		return func(request *http.Request) (*url.URL, error) { return environmentProxy(request.URL, getenv) }, nil
 	}
-	return func(request *http.Request) (*url.URL, error) { return environmentProxy(request.URL, getenv) }, nil
+	return EnvironmentProxy(r.t), nil
+}
+
+// EnvironmentProxy chooses the proxy that the environment of a task's commands names.
+func EnvironmentProxy(t *Task) func(*http.Request) (*url.URL, error) {
+	getenv := func(name string) string { return variable(t.Environ, name) }
+	return func(request *http.Request) (*url.URL, error) { return environmentProxy(request.URL, getenv) }
 }
 
 // ownProxy reads the parameter `proxy`; nil if there is none. The secrets
