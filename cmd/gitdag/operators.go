@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gitdag/engine/operator"
+	"gitdag/engine/operator/objectwait"
 	"gitdag/engine/operator/param"
 	"gitdag/engine/operator/pg"
 )
@@ -14,7 +15,9 @@ import (
 // families are the operators of all packages, none of them configured.
 func families() map[string]operator.Entry {
 	entries := operator.Builtin()
+	entries["gcs_wait"] = objectwait.GCS(objectwait.Options{})
 	entries["pg"] = pg.Operator(pg.Limits{})
+	entries["s3_wait"] = objectwait.S3(objectwait.Options{})
 	maps.Copy(entries, param.Operators(param.Server{}, "")) // who runs tasks knows where values lie
 	return entries
 }

@@ -22,6 +22,7 @@ type visited struct {
 var options = map[string][]string{
 	"embulk":    {"config"},
 	"for_range": {"from", "slices", "step", "to"},
+	"gcs_wait":  {"bucket", "object"},
 	"http": {
 		"content", "content_format", "content_type", "follow_redirects", "headers", "insecure", "method", "proxy", "query",
 		"retry", "retry_limit", "store_content", "timeout",
@@ -41,7 +42,7 @@ var options = map[string][]string{
 	"py":      {"python"},
 	"rb":      {"require", "ruby"},
 	"require": {"ignore_failure", "params", "rerun_on"},
-	"s3_wait": {"bucket", "key", "version_id"},
+	"s3_wait": {"bucket", "continue_on_timeout", "endpoint", "key", "path_style_access", "timeout", "version_id"},
 	"sh":      {"shell"},
 	"td":      {"create_table", "database", "download_file", "engine", "insert_into", "job_name", "priority", "query", "result_url"},
 	"wait":    {"blocking", "poll_interval"},
