@@ -109,7 +109,7 @@ func TestSecretsStayWithTheirOperators(t *testing.T) {
 				t.Errorf("success %v, %q, want %q", rec.Succeeded, got, want)
 			}
 			var alerts []flow.Alert
-			for len(d.alerts) > 0 {
+			if way != "log" {
 				alerts = append(alerts, <-d.alerts)
 			}
 			d.e.Stop(t.Context())
