@@ -42,7 +42,7 @@ var options = map[string][]string{
 	"py":      {"python"},
 	"rb":      {"require", "ruby"},
 	"require": {"ignore_failure", "params", "rerun_on"},
-	"s3_wait": {"bucket", "continue_on_timeout", "endpoint", "key", "path_style_access", "timeout", "version_id"},
+	"s3_wait": {"bucket", "continue_on_timeout", "endpoint", "key", "timeout", "version_id"},
 	"sh":      {"shell"},
 	"td":      {"create_table", "database", "download_file", "engine", "insert_into", "job_name", "priority", "query", "result_url"},
 	"wait":    {"blocking", "poll_interval"},
