@@ -13,37 +13,34 @@ import (
 
 // twentyTasks has 20 tasks that run: in sequence, side by side, generated, and
 // some that outlive a killed agent until the next one ends them.
-func twentyTasks(m *agenttest.Marks, due time.Duration) string {
-	clock, zone := agenttest.DueIn(due)
+func twentyTasks(m *agenttest.Marks) string {
 	short, long := m.Task(0.03), m.Task(1.5)
 	return fmt.Sprintf(`
-timezone: %[1]s
-schedule: {daily>: %[2]s}
-+one: %[3]s
++one: %[1]s
 +side:
   _parallel: true
-  +a: %[3]s
-  +b: %[4]s
-  +c: %[3]s
-  +d: %[4]s
+  +a: %[1]s
+  +b: %[2]s
+  +c: %[1]s
+  +d: %[2]s
   +inner:
-    +e: %[3]s
-    +f: %[3]s
-+two: %[3]s
+    +e: %[1]s
+    +f: %[1]s
++two: %[1]s
 +limited:
   _parallel: {limit: 2}
-  +a: %[3]s
-  +b: %[3]s
-  +c: %[3]s
-  +d: %[3]s
+  +a: %[1]s
+  +b: %[1]s
+  +c: %[1]s
+  +d: %[1]s
 +echo: {echo>: between}
 +each:
   loop>: 3
   _parallel: true
-  _do: {+x: %[3]s}
-+three: %[3]s
-+last: {if>: true, _do: {+y: %[3]s}}
-`, zone, clock, short, long)
+  _do: {+x: %[1]s}
++three: %[1]s
++last: {if>: true, _do: {+y: %[1]s}}
+`, short, long)
 }
 
 // An agent that is killed at any moment goes on where it was: what it had
@@ -76,11 +73,11 @@ func TestAgentKilledAtFiftyMoments(t *testing.T) {
 		}
 		if l.Started == rounds && len(l.Settled) == rounds {
 			rounds++
-			repo.Push("round", map[string]string{fmt.Sprintf("r%d.dig", rounds): twentyTasks(m, time.Second)})
+			repo.Push("round", map[string]string{fmt.Sprintf("r%d.dig", rounds): twentyTasks(m)})
 		}
 		p := agenttest.Launch(t, bin, nil, args...)
 		if l.Started < rounds {
-			p.Await(`msg="attempt started".* workflow=r` + fmt.Sprint(rounds) + " ")
+			begin(t, p, fmt.Sprintf("r%d", rounds))
 		} else if random.IntN(4) > 0 {
 			p.Address()
 		}

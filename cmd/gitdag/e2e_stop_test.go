@@ -13,10 +13,17 @@ import (
 	"gitdag/bench/agenttest"
 )
 
-// once is a workflow with one task that falls due once, wait from now.
-func once(wait time.Duration, task string) string {
-	clock, zone := agenttest.DueIn(wait)
-	return fmt.Sprintf("timezone: %s\nschedule: {daily>: %s}\n+task: %s\n", zone, clock, task)
+// begin starts an attempt of a workflow once it is live. A schedule would not
+// do: on a busy machine its time passes before the agent has read it.
+func begin(t *testing.T, p *agenttest.Process, workflow string) {
+	t.Helper()
+	ask := func(args ...string) outcome {
+		return gitdag(t, []string{"GITDAG_ENDPOINT=" + p.Address()}, args...)
+	}
+	agenttest.Eventually(t, workflow+" is live", func() bool { return ask("workflows", "flows", workflow).status == 0 }, p.Log)
+	if got := ask("start", "flows", workflow, "--session", "2031-04-05"); got.status != 0 {
+		t.Fatalf("start %s: got %+v", workflow, got)
+	}
 }
 
 // site is a repository and the data directory of the agent that follows it.
@@ -66,8 +73,9 @@ func haveBegun(t *testing.T, m *agenttest.Marks, n int, p *agenttest.Process) {
 // begins, and the attempt goes on after the restart.
 func TestStoppingAgentLetsTasksEnd(t *testing.T) {
 	s, m := newSite(t), agenttest.NewMarks(t)
-	s.repo.Push("slow", map[string]string{"slow.dig": once(time.Second, m.Task(1)) + "+next: " + m.Task(0) + "\n"})
+	s.repo.Push("slow", map[string]string{"slow.dig": "+task: " + m.Task(1) + "\n+next: " + m.Task(0) + "\n"})
 	p := s.launch("--drain", "30s")
+	begin(t, p, "slow")
 	haveBegun(t, m, 1, p)
 	s.stop(p)
 	l := s.leases()
@@ -89,12 +97,13 @@ func TestTaskEndedByTheStopRunsAgain(t *testing.T) {
 	s, m := newSite(t), agenttest.NewMarks(t)
 	gate := filepath.Join(t.TempDir(), "gate")
 	task := fmt.Sprintf(`{sh>: 'echo "begin $GITDAG_RUN" >> %s; while [ ! -e %s ]; do sleep 0.05; done'}`, m.File, gate)
-	s.repo.Push("endless", map[string]string{"endless.dig": once(time.Second, task)})
+	s.repo.Push("endless", map[string]string{"endless.dig": "+task: " + task + "\n"})
 	p := s.launch("--drain", "1s", "--tasks-kill-grace", "2s")
+	begin(t, p, "endless")
 	haveBegun(t, m, 1, p)
-	begin := time.Now()
+	asked := time.Now()
 	s.stop(p)
-	if took := time.Since(begin); took < 900*time.Millisecond {
+	if took := time.Since(asked); took < 900*time.Millisecond {
 		t.Errorf("the agent stopped after %v: it has not waited for the task", took)
 	}
 	l := s.leases()
@@ -120,8 +129,9 @@ func TestSecondSignalEndsTheDrain(t *testing.T) {
 	s, m := newSite(t), agenttest.NewMarks(t)
 	// Nobody else sleeps for so long.
 	seconds := 600 + float64(os.Getpid())/1e7
-	s.repo.Push("endless", map[string]string{"endless.dig": once(time.Second, m.Task(seconds))})
+	s.repo.Push("endless", map[string]string{"endless.dig": "+task: " + m.Task(seconds) + "\n"})
 	p := s.launch("--drain", "10m", "--tasks-kill-grace", "2s")
+	begin(t, p, "endless")
 	haveBegun(t, m, 1, p)
 	agenttest.Eventually(t, "the task sleeps", func() bool { return running(fmt.Sprintf("sleep %g", seconds)) })
 	p.Signal(syscall.SIGTERM)

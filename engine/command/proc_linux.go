@@ -7,11 +7,18 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const fionread = unix.TIOCINQ
+
+// A program that seems to have no environment is looked at again so often.
+const (
+	loadingTries = 5
+	loadingPause = 2 * time.Millisecond
+)
 
 // waitUnreaped returns when the child has ended; its number stays taken until
 // somebody waits for it in the ordinary way.
@@ -94,8 +101,18 @@ func parseStat(pid int, stat []byte) (process, error) {
 }
 
 // environment returns the environment with which the process was started, one
-// entry after each NUL.
+// entry after each NUL. A program that is just being loaded has none for a
+// moment, unlike the kernel's own threads, which are no programs.
 func environment(pid int) ([]byte, error) {
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	return append([]byte{0}, env...), err
+	dir := "/proc/" + strconv.Itoa(pid)
+	for try := 0; ; try++ {
+		env, err := os.ReadFile(dir + "/environ")
+		if err != nil || len(env) > 0 || try == loadingTries {
+			return append([]byte{0}, env...), err
+		}
+		if _, err := os.Readlink(dir + "/exe"); err != nil {
+			return nil, err
+		}
+		time.Sleep(loadingPause)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // OSFS is the FS of a directory of the operating system. The directory is made, with mode 0700, by the first Mkdir.
@@ -71,7 +72,7 @@ func (d osFS) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(f); err != nil {
+	if err := flockSoon(f); err != nil {
 		defer func() { _ = f.Close() }()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, &LockedError{Path: path, PID: readPID(f)}
@@ -82,6 +83,23 @@ func (d osFS) Lock(name string) (io.Closer, error) {
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return f, nil
+}
+
+// lockPatience is how long the lock of a dead holder is waited for.
+const lockPatience = 5 * time.Second
+
+// flockSoon takes the lock, or says who has it. A killed process may leave a child that it was just starting: that has the lock until it
+// becomes the program to be started, and does so before anybody else takes stock of what was left.
+func flockSoon(f *os.File) error {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
+		err := flock(f)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(end) {
+			return err
+		}
+		if pid := readPID(f); pid == 0 || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return err
+		}
+	}
 }
 
 func flock(f *os.File) error {

@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -176,4 +177,36 @@ func TestErrorsOfTheDisk(t *testing.T) {
 	if got := (&journal.LockedError{Path: "lock"}).Error(); got != "data directory is in use by another process (lock is locked)" {
 		t.Errorf("unknown holder: got %q", got)
 	}
+}
+
+// A child that a killed process was just starting has its descriptors, and with
+// them the lock, until it runs its program.
+func TestLockOfTheDeadIsWaitedFor(t *testing.T) {
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(f, dead.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("sleep", "0.2")
+	child.ExtraFiles = []*os.File{f}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	lock, err := journal.OSFS(dir).Lock("lock")
+	if err != nil {
+		t.Fatalf("got %v, want the lock as soon as the child has let go of it", err)
+	}
+	_ = lock.Close()
+	_ = child.Wait()
 }
