@@ -54,11 +54,15 @@ func (l *maskedLog) File() (*os.File, error) {
 	return l.TaskLog.File()
 }
 
-func (l *maskedLog) Close() error {
+// flush writes what may have been the beginning of a secret: nothing follows it
+// before something else is told.
+func (l *maskedLog) flush() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return errors.Join(l.w.Flush(), l.TaskLog.Close())
+	return l.w.Flush()
 }
+
+func (l *maskedLog) Close() error { return errors.Join(l.flush(), l.TaskLog.Close()) }
 
 // maskedError is an error whose text does not tell secrets, nor does the
 // [operator.Error] in it. It is what it was to [errors.Is].

@@ -256,7 +256,7 @@ func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	task, done := r.task(typ, config, localConfig, zone)
+	task, log, done := r.task(typ, config, localConfig, zone)
 	defer done()
 	call := &Call{Dispatch: r.d, Task: task, Silent: r.silent(), Mask: r.mask.Mask}
 	around := e.options.Around
@@ -272,6 +272,7 @@ func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 		default:
 			result, err = r.program(ctx, task)
 		}
+		_ = log.flush() // its error is that of closing, too
 		return result, maskError(r.mask, err)
 	})
 }
@@ -315,10 +316,10 @@ func (r *run) readRetries(config *params.Map, reads bool) error {
 }
 
 // task makes what the operator sees; done releases it.
-func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Location) (t *operator.Task, done func()) {
+func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Location) (t *operator.Task, log *maskedLog, done func()) {
 	e, d := r.e, r.d
 	a := &d.View.Attempt
-	log := newMaskedLog(e.options.Logs.Begin(a.ID, d.Lease.Task, d.Lease.Execution, d.FullName, e.now()), r.mask)
+	log = newMaskedLog(e.options.Logs.Begin(a.ID, d.Lease.Task, d.Lease.Execution, d.FullName, e.now()), r.mask)
 	t = &operator.Task{
 		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution, Project: a.Project,
 		Key:  fmt.Sprintf("%s/%d/%d", d.View.Session.UUID, a.ID, d.Lease.Task),
@@ -331,7 +332,7 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 		Sessions:  taskSessions{e, a.ProjectName}, Unique: uuid.NewString(),
 		MaxTasks: e.maxTasks(),
 	}
-	return t, func() {
+	return t, log, func() {
 		if err := log.Close(); err != nil {
 			e.log.Error("close task log", "task", d.FullName, "err", err)
 		}
