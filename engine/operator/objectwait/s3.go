@@ -41,8 +41,9 @@ func runS3(ctx context.Context, t *operator.Task, o Options) (*operator.Result, 
 	}
 	h.client = o.client(t)
 	object, err := w.next(ctx, t, h.look)
-	if goOn && errors.Is(err, errTimeout) {
-		return result("s3", nil), tell(t, "%v", err)
+	var late *expired
+	if goOn && errors.As(err, &late) {
+		return result("s3", nil), tell(t, "%v", late)
 	}
 	if err != nil {
 		return nil, err
@@ -106,6 +107,9 @@ func (r *s3Settings) request(ctx context.Context, o target) (*headRequest, error
 	}
 	if h.secret, err = r.credential(ctx, "secret_access_key"); err != nil {
 		return nil, err
+	}
+	if !isToken(h.id) {
+		return nil, operator.ConfigError("The secret 'aws.access_key_id' has characters that no such id has")
 	}
 	if err = r.readServer(ctx, h); err != nil {
 		return nil, err
@@ -182,9 +186,18 @@ func (r *s3Settings) readCustomerKey(ctx context.Context, h *headRequest) error 
 		digest := md5.Sum(raw)
 		sum = base64.StdEncoding.EncodeToString(digest[:])
 	}
+	if !isToken(algorithm) || !isToken(sum) {
+		return operator.ConfigError("The secrets 'aws.s3.sse_c_key_algorithm' and 'aws.s3.sse_c_key_md5' have characters that cannot be sent")
+	}
 	const prefix = "X-Amz-Server-Side-Encryption-Customer-"
 	h.header.Set(prefix+"Algorithm", algorithm)
 	h.header.Set(prefix+"Key", key)
 	h.header.Set(prefix+"Key-Md5", sum)
 	return nil
+}
+
+// isToken tells whether a text can be part of a header. What cannot is never sent, so that
+// it would be tried for ever.
+func isToken(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' })
 }

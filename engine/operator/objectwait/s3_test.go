@@ -84,18 +84,22 @@ func TestS3Requests(t *testing.T) {
 			nil, "https://bucket.s3.eu-west-3.amazonaws.com/k eu-west-3",
 		},
 		{
-			"secrets before parameters", nil, []any{"s3_wait>", "bucket/k", "region", "eu-west-3", "endpoint", "x.example"},
-			secrets{"aws.region": "r1", "aws.s3.endpoint": "http://127.0.0.2"}, "http://127.0.0.2/bucket/k r1",
+			"secrets before parameters", nil,
+			[]any{"s3_wait>", "bucket/k", "region", "eu-west-3", "endpoint", "x.example"},
+			secrets{"aws.region": "r1", "aws.s3.endpoint": "http://127.0.0.2"},
+			"http://127.0.0.2/bucket/k r1",
 		},
 		{
-			"secrets of S3 first", nil, []any{"s3_wait>", "bucket/k"},
+			"secrets of S3 first", nil,
+			[]any{"s3_wait>", "bucket/k"},
 			secrets{"aws.region": "eu-west-1", "aws.s3.region": "eu-west-2", "aws.secret_access_key": "other", "aws.s3.secret_access_key": "SECRET"},
 			"https://bucket.s3.eu-west-2.amazonaws.com/k eu-west-2",
 		},
 		{
 			"renamed secrets", nil,
 			[]any{"s3_wait>", "bucket/k", "_secrets", params.Of("aws", params.Of("secret_access_key", "team.aws"))},
-			secrets{"aws.secret_access_key": "other", "team.aws": "SECRET"}, "https://bucket.s3.us-east-1.amazonaws.com/k us-east-1",
+			secrets{"aws.secret_access_key": "other", "team.aws": "SECRET"},
+			"https://bucket.s3.us-east-1.amazonaws.com/k us-east-1",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -149,6 +153,8 @@ func TestS3Mistakes(t *testing.T) {
 		{"endpoint with a user", nil, []any{"s3_wait>", "b/k", "endpoint", "https://u:p@x"}, keys, "The endpoint must be an address without user, query and fragment (config)"},
 		{"no secrets", nil, []any{"s3_wait>", "b/k"}, nil, "Secret not found for key: 'aws.access_key_id' (secret not found)"},
 		{"no password", nil, []any{"s3_wait>", "b/k", "secret_access_key", "x"}, secrets{"aws.access_key_id": "A"}, "Secret not found for key: 'aws.secret_access_key' (secret not found)"},
+		{"id with a line's end", nil, []any{"s3_wait>", "b/k"}, merged(keys, secrets{"aws.access_key_id": "A\nB"}), "The secret 'aws.access_key_id' has characters that no such id has (config)"},
+		{"sum that cannot be sent", nil, []any{"s3_wait>", "b/k"}, merged(keys, secrets{"aws.s3.sse_c_key": "a2V5", "aws.s3.sse_c_key_md5": "ü"}), "The secrets 'aws.s3.sse_c_key_algorithm' and 'aws.s3.sse_c_key_md5' have characters that cannot be sent (config)"},
 		{"no base64", nil, []any{"s3_wait>", "b/k"}, merged(keys, secrets{"aws.s3.sse_c_key": "?"}), "The secret 'aws.s3.sse_c_key' must be a key in base64 (config)"},
 		{"key in the clear", nil, []any{"s3_wait>", "b/k", "endpoint", "http://x"}, merged(keys, secrets{"aws.s3.sse_c_key": "a2V5"}), "The secret 'aws.s3.sse_c_key' is only sent to an https endpoint (config)"},
 	} {

@@ -51,8 +51,10 @@ const (
 	stateRetries = "retries" // since the last look that came to an answer
 )
 
-// errTimeout is the end of a wait without an object.
-var errTimeout = errors.New("Timeout happened")
+// expired is the error of a wait that ended without an object.
+type expired struct{ reason string }
+
+func (e *expired) Error() string { return "Timeout happened: " + e.reason }
 
 // next looks once. An object ends the wait, unless the timeout is over: looks that find
 // nothing, or come to no answer, go on until then.
@@ -69,13 +71,13 @@ func (w wait) next(ctx context.Context, t *operator.Task, look func(context.Cont
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("look for %s: %w", w.target, context.Cause(ctx))
 	case errors.As(err, &missed) && left <= 0:
-		return nil, fmt.Errorf("%w: %s could not be looked for within %v: %s", errTimeout, w.target, *w.timeout, missed.reason)
+		return nil, &expired{fmt.Sprintf("%s could not be looked for within %v: %s", w.target, *w.timeout, missed.reason)}
 	case errors.As(err, &missed):
 		return nil, w.retry(t, state, left, missed)
 	case err != nil:
 		return nil, refused(t, w.target, err)
 	case left <= 0:
-		return nil, fmt.Errorf("%w: %s was not there within %v", errTimeout, w.target, *w.timeout)
+		return nil, &expired{fmt.Sprintf("%s was not there within %v", w.target, *w.timeout)}
 	case object != nil:
 		return object, nil
 	}
