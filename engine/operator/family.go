@@ -56,11 +56,25 @@ func Environment(ctx context.Context, t *Task) ([]string, error) {
 	return environment(inherited(t), nil, own), nil
 }
 
-// RunProgram runs a program of the task to its end, in its container if it wants one,
-// with the task's log for its output, and returns its exit status.
-func RunProgram(ctx context.Context, t *Task, c command.Command) (int, error) {
-	return runProgram(ctx, t, c)
+// Exchange is what a program and its operator tell each other through files.
+type Exchange struct {
+	// Dir is where they are, below the task's scratch directory.
+	Dir string
+	// Prepare makes Dir and writes what the program reads.
+	Prepare func() error
 }
+
+// RunProgram runs a program of the task to its end, in its container if it wants one,
+// with the task's log for its output, and returns its exit status. x may be zero.
+func RunProgram(ctx context.Context, t *Task, c command.Command, x Exchange) (int, error) {
+	return program{Command: c, files: x.Dir, prepare: x.Prepare}.run(ctx, t)
+}
+
+// Discard removes the files of a program that has run, as soon as nobody needs them.
+func Discard(t *Task, remove func()) { t.discard(remove) }
+
+// WantsContainer tells whether the task's programs run in a container.
+func WantsContainer(t *Task) bool { return wantsContainer(t) }
 
 // CommandText returns the text that a command stands for (operators.md 2.3): of an
 // object its `data`, of a text the file of that name, which is a template, and without

@@ -47,7 +47,7 @@ func (x *exchange) text() ([]byte, error) {
 	if x.result != nil {
 		return io.ReadAll(io.NewSectionReader(x.result, 0, maxAnswer+1))
 	}
-	f, err := os.OpenFile(x.answer, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(x.answer(), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

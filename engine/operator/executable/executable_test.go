@@ -326,6 +326,9 @@ type inside struct {
 
 func (i *inside) Run(ctx context.Context, c command.Command) (command.Exit, error) {
 	if c.Container != nil {
+		if err := c.Container.Prepare(); err != nil {
+			return command.Exit{}, err
+		}
 		i.image, c.Container = c.Container.Image, nil
 	}
 	return i.Executor.Run(ctx, c)

@@ -30,37 +30,41 @@ func (p *program) run(ctx context.Context, t *operator.Task) (*operator.Result, 
 	if c.Dir, err = t.Workspace.Dir(ctx); err != nil {
 		return nil, err
 	}
-	files, err := p.exchange(ctx, t)
+	x, err := newExchange(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	defer files.discard()
-	if v, _ := t.Config.Lookup("docker"); v != nil {
+	defer operator.Discard(t, x.discard)
+	var files operator.Exchange
+	if operator.WantsContainer(t) {
 		if !p.own {
 			return nil, operator.ConfigError("docker: %s is a program of this machine, which a container does not see: put it into the project, as operators/%s",
 				p.name, t.Type)
 		}
-		if err := files.ask(request); err != nil {
-			return nil, err
-		}
 		// A container is given no descriptors, only the project's files.
-		c.Args = []string{"/bin/sh", "-c", `exec "$0" <"$1" 3>"$2"`, p.file, files.request, files.answer}
+		c.Args = []string{"/bin/sh", "-c", `exec "$0" <"$1" 3>"$2"`, p.file, x.request(), x.answer()}
+		files = operator.Exchange{Dir: x.dir, Prepare: func() error { return x.ask(request) }}
 	} else {
 		c.Args = []string{p.file}
-		c.Input = request
-		if c.Result, err = files.open(); err != nil {
+		c.Input = request.text
+		if c.Result, err = x.open(); err != nil {
 			return nil, err
 		}
 	}
-	code, err := operator.RunProgram(ctx, t, c)
+	code, err := operator.RunProgram(ctx, t, c, files)
 	if err != nil {
 		return nil, err
 	}
-	return p.outcome(files, code)
+	return p.outcome(x, code)
 }
 
-// request is what the program reads on its standard input: one JSON object.
-func (p *program) request(ctx context.Context, t *operator.Task) ([]byte, error) {
+// request is what a program is told: one JSON object.
+type request struct {
+	text    []byte
+	private bool // it has secrets
+}
+
+func (p *program) request(ctx context.Context, t *operator.Task) (*request, error) {
 	m, err := p.manifest()
 	if err != nil {
 		return nil, err
@@ -78,7 +82,7 @@ func (p *program) request(ctx context.Context, t *operator.Task) ([]byte, error)
 	if state == nil {
 		state = params.NewMap(0)
 	}
-	return append(params.AppendJSON(nil, params.Of(
+	text := params.AppendJSON(nil, params.Of(
 		"protocol", params.Number(protocol),
 		"operator", t.Type,
 		"task", params.Of(
@@ -90,7 +94,8 @@ func (p *program) request(ctx context.Context, t *operator.Task) ([]byte, error)
 		"params", without(config),
 		"state", state,
 		"secrets", secrets,
-	)), '\n'), nil
+	))
+	return &request{text: append(text, '\n'), private: secrets.Len() > 0}, nil
 }
 
 func zone(t *operator.Task) *time.Location {
@@ -135,47 +140,59 @@ func (m *manifest) secrets(ctx context.Context, t *operator.Task) (*params.Map, 
 	return found, nil
 }
 
-// exchange are the files of one execution. Without a container they have no names
-// for longer than it takes to open them.
+// exchange is the directory of one execution.
 type exchange struct {
-	request, answer string
-	result          *os.File // nil until it is opened
+	dir    string
+	result *os.File // without a container: for the answer, and without a name
 }
 
-func (p *program) exchange(ctx context.Context, t *operator.Task) (*exchange, error) {
+func newExchange(ctx context.Context, t *operator.Task) (*exchange, error) {
 	scratch, err := t.Workspace.Scratch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	base := filepath.Join(scratch, fmt.Sprintf("operator-%d-%d", t.ID, t.Execution))
-	return &exchange{request: base + ".request", answer: base + ".answer"}, nil
+	return &exchange{dir: filepath.Join(scratch, fmt.Sprintf("operator-%d-%d", t.ID, t.Execution))}, nil
 }
 
-// open makes the file for the answer, and forgets its name.
+func (x *exchange) request() string { return filepath.Join(x.dir, "request.json") }
+
+func (x *exchange) answer() string { return filepath.Join(x.dir, "result.json") }
+
+// open makes a file for the answer, and forgets its name.
 func (x *exchange) open() (*os.File, error) {
-	if err := os.Remove(x.answer); err != nil && !os.IsNotExist(err) {
-		return nil, fmt.Errorf("make a scratch file: %w", err)
+	err := os.RemoveAll(x.dir)
+	if err == nil {
+		x.result, err = os.OpenFile(x.dir, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	}
-	f, err := os.OpenFile(x.answer, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = os.Remove(x.dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make a scratch file: %w", err)
 	}
-	x.result = f
-	if err := os.Remove(x.answer); err != nil {
-		return nil, fmt.Errorf("make a scratch file: %w", err)
-	}
-	return f, nil
+	return x.result, nil
 }
 
-// ask writes the request, which may hold secrets, for the agent's account alone.
-func (x *exchange) ask(request []byte) error {
-	for _, name := range []string{x.request, x.answer} {
-		if err := os.RemoveAll(name); err != nil {
-			return fmt.Errorf("make a scratch file: %w", err)
-		}
+// ask makes the directory, in which every account may write: who a container's user
+// is, is not known here. With secrets the request is for the agent's alone. What a
+// crashed run left is not this run's answer.
+func (x *exchange) ask(r *request) error {
+	mode := os.FileMode(0o644)
+	if r.private {
+		mode = 0o600
 	}
-	if err := os.WriteFile(x.request, request, 0o600); err != nil {
-		return fmt.Errorf("make a scratch file: %w", err)
+	err := os.RemoveAll(x.dir)
+	if err == nil {
+		err = os.Mkdir(x.dir, 0o755)
+	}
+	if err == nil {
+		err = os.Chmod(x.dir, 0o777|os.ModeSticky)
+	}
+	if err == nil {
+		err = os.WriteFile(x.request(), r.text, mode)
+	}
+	if err != nil {
+		return fmt.Errorf("make a scratch directory: %w", err)
 	}
 	return nil
 }
@@ -185,6 +202,5 @@ func (x *exchange) discard() {
 		_ = x.result.Close()
 		return
 	}
-	_ = os.Remove(x.request)
-	_ = os.Remove(x.answer)
+	_ = os.RemoveAll(x.dir)
 }
