@@ -232,7 +232,7 @@ func TestRequireReachesOtherProjects(t *testing.T) {
 }
 
 // TestRequireStartsNothingTwice stops the machine at every operation on its disk
-// between the start of an attempt and its end.
+// between the start of an attempt and its end (operators.md 5.2).
 func TestRequireStartsNothingTwice(t *testing.T) {
 	for _, c := range []requireCase{{"none", false, 1}, {"all", false, 1}, {"all", true, 2}, {"failed", true, 1}} {
 		n := 1

@@ -81,6 +81,7 @@ func play(p *project, s *oneSession, crashes int, own ...any) error {
 	return nil
 }
 
+// TestRequireMatrix goes through operators.md 5.2, with a crash at any step.
 func TestRequireMatrix(t *testing.T) {
 	p := newProject(t)
 	for _, before := range []string{"none", "running", "done well", "done badly"} {

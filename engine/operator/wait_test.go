@@ -38,6 +38,7 @@ func polls(t *testing.T, task *operator.Task, drift time.Duration) []time.Durati
 	return nil
 }
 
+// A wait is one deadline (operators.md 5.8).
 func TestWaitPolls(t *testing.T) {
 	tests := []struct {
 		name  string
