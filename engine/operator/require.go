@@ -88,19 +88,23 @@ func runRequire(ctx context.Context, t *Task) (*Result, error) {
 		kicked = true
 		state.Set(requireKicked, true)
 	}
-	if !got.Done {
+	switch {
+	case !got.Done:
 		return nil, &Poll{After: requireAgain(t.Polls), State: state, Attempt: got.Attempt}
-	}
-	if !kicked && (again == rerunAll || (again == rerunFailed && !got.Success)) {
+	case !kicked && again.applies(got.Success):
 		// The name is durable before an attempt of it is started.
 		state.Set(requireRetry, t.Unique)
 		return nil, &Poll{State: state}
-	}
-	if !got.Success && !ignore {
+	case !got.Success && !ignore:
 		return nil, &Error{Message: fmt.Sprintf(
 			"Dependent workflow failed. Session id: %d, attempt id: %d", got.Session, got.Attempt)}
 	}
 	return &Result{}, nil
+}
+
+// applies tells whether a session that was over already runs again.
+func (r rerun) applies(succeeded bool) bool {
+	return r == rerunAll || r == rerunFailed && !succeeded
 }
 
 // requireAgain is when to look again: after 1, 2, 4, 8, and then every 10
