@@ -61,11 +61,7 @@ const (
 // twice. That the attempt is its own is durable before there is one, since
 // another's would be run again where `rerun_on` asks for it.
 func runRequire(ctx context.Context, t *Task) (*Result, error) {
-	r, again, err := requirement(t)
-	if err != nil {
-		return nil, err
-	}
-	ignore, err := params.Optional(t.Config, "ignore_failure", params.Bool, false)
+	r, err := requirement(t)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +71,8 @@ func runRequire(ctx context.Context, t *Task) (*Result, error) {
 		r.RetryName = name
 	}
 	kicked := renamed || state.Has(requireStarts) || state.Has(requireKicked)
-	r.Look = again != rerunNone && !kicked
-	got, err := t.Sessions.Ensure(ctx, r)
+	r.Look = r.rerun != rerunNone && !kicked
+	got, err := t.Sessions.Ensure(ctx, r.Requirement)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +87,11 @@ func runRequire(ctx context.Context, t *Task) (*Result, error) {
 	switch {
 	case !got.Done:
 		return nil, &Poll{After: requireAgain(t.Polls), State: state, Attempt: got.Attempt}
-	case !kicked && again.applies(got.Success):
+	case !kicked && r.rerun.applies(got.Success):
 		// The name is durable before an attempt of it is started.
 		state.Set(requireRetry, t.Unique)
 		return nil, &Poll{State: state}
-	case !got.Success && !ignore:
+	case !got.Success && !r.ignore:
 		return nil, &Error{Message: fmt.Sprintf(
 			"Dependent workflow failed. Session id: %d, attempt id: %d", got.Session, got.Attempt)}
 	}
@@ -113,41 +109,55 @@ func requireAgain(polls int) time.Duration {
 	return min(time.Second<<min(polls, 4), 10*time.Second)
 }
 
-// requirement reads what a task asks for. The project and the attempt's name
-// are its own keys only: those of a task above are meant for others.
-func requirement(t *Task) (r Requirement, again rerun, err error) {
+// required is what a `require>` task asks for.
+type required struct {
+	Requirement
+	rerun  rerun
+	ignore bool // a failure
+}
+
+// requirement reads what a task asks for.
+func requirement(t *Task) (r required, err error) {
 	if r.Workflow, err = params.Required(t.Config, "_command", params.String); err != nil {
-		return r, "", err
+		return r, err
 	}
 	if r.Session, err = params.Required(t.Config, "session_time", params.Instant); err != nil {
-		return r, "", err
+		return r, err
 	}
 	if r.Params, err = params.Optional(t.Config, "params", params.Object, nil); err != nil {
-		return r, "", err
+		return r, err
 	}
-	if r.Project, err = params.Optional(t.Local, "project_name", params.String, ""); err != nil {
-		return r, "", err
-	}
-	id, err := params.Optional(t.Local, "project_id", params.Long, 0)
-	if err != nil {
-		return r, "", err
-	}
-	if t.Local.Has("project_id") && t.Local.Has("project_name") {
-		return r, "", configError("Both project_id and project_name can't be set")
-	}
-	r.ProjectID = uint64(id)
-	if r.RetryName, err = params.Optional(t.Local, "retry_attempt_name", params.String, ""); err != nil {
-		return r, "", err
+	if r.ignore, err = params.Optional(t.Config, "ignore_failure", params.Bool, false); err != nil {
+		return r, err
 	}
 	text, err := params.Optional(t.Config, "rerun_on", params.String, string(rerunNone))
 	if err != nil {
-		return r, "", err
+		return r, err
 	}
-	switch again = rerun(text); again {
+	r.rerun = rerun(text)
+	switch r.rerun {
 	case rerunNone, rerunFailed, rerunAll:
-		return r, again, nil
+		return r, r.readOwn(t.Local)
 	}
-	return r, "", configError("Unknown rerun_on: %s. It must be none, failed or all", text)
+	return r, configError("Unknown rerun_on: %s. It must be none, failed or all", text)
+}
+
+// readOwn reads the project and the attempt's name, which are the task's own
+// keys only: those of a task above are meant for others.
+func (r *required) readOwn(local *params.Map) (err error) {
+	if local.Has("project_id") && local.Has("project_name") {
+		return configError("Both project_id and project_name can't be set")
+	}
+	if r.Project, err = params.Optional(local, "project_name", params.String, ""); err != nil {
+		return err
+	}
+	id, err := params.Optional(local, "project_id", params.Long, 0)
+	if err != nil {
+		return err
+	}
+	r.ProjectID = uint64(id)
+	r.RetryName, err = params.Optional(local, "retry_attempt_name", params.String, "")
+	return err
 }
 
 func cloneState(state *params.Map) *params.Map {
