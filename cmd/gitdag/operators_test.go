@@ -8,10 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"gitdag/engine/operator"
+	"gitdag/engine/operator/param"
 	"gitdag/engine/operator/pg"
 	"gitdag/notify/mail/mailtest"
 )
@@ -123,5 +125,35 @@ func TestLimitsOfTheConfiguration(t *testing.T) {
 	want := `configuration: config.jdbc.max_store_last_results_value_size: must be a number of 0 or more, not "x"`
 	if _, err := configuredOperators(properties{"config.jdbc.max_store_last_results_value_size": "x"}); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestParamServerOfTheConfiguration(t *testing.T) {
+	config := properties{}
+	config.read("param_server.type=postgresql\nparam_server.host=h\nparam_server.port=1\nparam_server.user=u\nparam_server.password=\\ p\n" +
+		"param_server.database=d\nparam_server.ssl=true\nparam_server.loginTimeout=2\nparam_server.socketTimeout=3")
+	want := param.Server{
+		Type: "postgresql", Host: "h", Port: 1, User: "u", Password: " p", Database: "d", SSL: true, Connect: 2 * time.Second, Silence: 3 * time.Second,
+	}
+	if got, err := paramServer(config); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	config.set("param_server.type", "redis") // which has no use for some of it
+	want = param.Server{Type: "redis", Host: "h", Port: 1, Password: " p", SSL: true}
+	if got, err := paramServer(config); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	delete(config, "param_server.type")
+	if got, err := paramServer(config); err != nil || got != (param.Server{}) {
+		t.Errorf("without a type: got %+v, %v", got, err)
+	}
+	for want, config := range map[string]properties{
+		`configuration: param_server.port: must be a number of 0 or more, not "x"`: {"param_server.type": "redis", "param_server.port": "x"},
+		`configuration: param_server: type is postgresql or redis, not "mysql"`:    {"param_server.type": "mysql"},
+		`configuration: param_server: database is missing, which postgresql needs`: {"param_server.type": "postgresql", "param_server.host": "h", "param_server.user": "u"},
+	} {
+		if _, err := paramServer(config); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }

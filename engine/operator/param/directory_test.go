@@ -78,9 +78,11 @@ func TestDirectoryIsBounded(t *testing.T) {
 	big := strings.Repeat("x", 1<<20)
 	o.wantFailure(t, prefix+fmt.Sprintf("the key %.50q: keys may have 1024 bytes, values 1048576", big)+hint, "param_set>", nil, big[:1025], "x")
 	o.wantFailure(t, prefix+`the key "k": keys may have 1024 bytes, values 1048576`+hint, "param_set>", nil, "k", big+"x")
+	full := []any{"param_set>", nil}
 	for i := range 15 {
-		o.run(t, "param_set>", nil, fmt.Sprint("k", i), big)
+		full = append(full, fmt.Sprint("k", i), big)
 	}
+	o.run(t, full...)
 	o.wantFailure(t, prefix+"there may be 10000 values, of 16777216 bytes together"+hint, "param_set>", nil, "k15", big)
 	o.run(t, "param_set>", nil, "k0", "", "k15", big)
 
@@ -216,5 +218,22 @@ func TestDirectoryOutlivesKills(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 {
 		t.Errorf("got %v, %v, want the lock and the values alone", entries, err)
+	}
+}
+
+// BenchmarkDirectory sets one value beside others that are there.
+func BenchmarkDirectory(b *testing.B) {
+	for _, values := range []int{1, 100, 10_000} {
+		b.Run(strconv.Itoa(values), func(b *testing.B) {
+			o := at(b.TempDir())
+			own := []any{"param_set>", nil}
+			for i := range values {
+				own = append(own, fmt.Sprint("key", i), strings.Repeat("x", 100))
+			}
+			o.run(b, own...)
+			for b.Loop() {
+				o.run(b, "param_set>", nil, "key0", "y")
+			}
+		})
 	}
 }

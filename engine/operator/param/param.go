@@ -74,16 +74,22 @@ func get(ctx context.Context, t *operator.Task, kept store) (*operator.Result, e
 		return nil, fmt.Errorf("get %d values: %w", len(names), err)
 	}
 	found := params.NewMap(len(names))
-	for key := range t.Local.All() {
-		found.Set(names[key], values[key])
+	for key := range t.Local.All() { // in the author's order, of which the last of a name counts
+		if name, ok := names[key]; ok {
+			found.Set(name, values[key])
+		}
 	}
 	return &operator.Result{Store: found}, nil
 }
 
-// own returns the task's own keys with their texts.
+// own returns the task's own keys with their texts, without the two that Digdag does not
+// have and that any task may carry here.
 func own(t *operator.Task) (map[string]string, error) {
 	texts := make(map[string]string, t.Local.Len())
 	for key := range t.Local.All() {
+		if key == "_timeout" || key == "_labels" {
+			continue
+		}
 		text, err := params.Required(t.Local, key, params.String)
 		if err != nil {
 			return nil, err

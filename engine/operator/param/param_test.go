@@ -33,10 +33,12 @@ func TestSetAndGet(t *testing.T) {
 			t.Errorf("at the beginning: got %s", got)
 		}
 		if got := o.run(t, "param_set>", nil, "a", "é <'\"\\\n> ${b}", "n", params.Number("9007199254740993"), "d", params.Number("1e3"),
-			"yes", true, "empty", "", "none", nil, "_retry", 3); got != "{}" {
+			"yes", true, "empty", "", "none", nil, "_retry", 3,
+			"_timeout", "30s", "_labels", params.Of("team", "x")); got != "{}" {
 			t.Errorf("set: got %s", got)
 		}
-		got := o.run(t, "param_get>", nil, "n", "a", "a", "b.c", "d", "d", "yes", "yes", "empty", "empty", "none", "none", "_retry", "retry", "shown", "shown")
+		got := o.run(t, "param_get>", nil, "n", "a", "a", "b.c", "d", "d", "yes", "yes", "empty", "empty", "none", "none", "_retry", "retry", "shown", "shown",
+			"_timeout", "30s", "_labels", params.Of("team", "x"))
 		want := `{"a":"9007199254740993","b.c":{"!data":` + quoted("é <'\"\\\n> ${b}") + `},"d":"1000.0","yes":"true","empty":"","none":"","retry":"3","shown":""}`
 		if got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
