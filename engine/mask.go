@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
+	"gitdag/engine/command"
 	"gitdag/engine/operator"
 	"gitdag/engine/params"
 	"gitdag/engine/secret"
@@ -63,6 +65,27 @@ func (l *maskedLog) flush() error {
 }
 
 func (l *maskedLog) Close() error { return errors.Join(l.flush(), l.TaskLog.Close()) }
+
+// maskedCommands keeps secrets out of the arguments of programs that start
+// containers.
+type maskedCommands struct {
+	command.Executor
+	mask *secret.Known
+}
+
+// Run implements [command.Executor].
+func (m maskedCommands) Run(ctx context.Context, c command.Command) (command.Exit, error) {
+	if c.Container != nil && c.Container.Program != "" && m.mask.Masks() {
+		in := *c.Container
+		for _, entry := range c.Env {
+			if name, value, _ := strings.Cut(entry, "="); m.mask.Finds(value) {
+				in.Private = append(in.Private, name)
+			}
+		}
+		c.Container = &in
+	}
+	return m.Executor.Run(ctx, c)
+}
 
 // maskedError is an error whose text does not tell secrets, nor does the
 // [operator.Error] in it. It is what it was to [errors.Is].

@@ -326,7 +326,7 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 		Type: typ, Config: config, Local: localConfig, State: d.State, Polls: d.Lease.Poll,
 		Zone: zone, Now: e.now(), Log: log, Files: callFiles{}, Evaluator: e.options.Evaluator,
 		Workspace: &taskWorkspace{e: e, attempt: a.ID, checkout: a.Checkout, config: config},
-		Commands:  e.options.Commands,
+		Commands:  maskedCommands{e.options.Commands, r.mask},
 		Environ:   append(e.options.Environ[:len(e.options.Environ):len(e.options.Environ)], command.Marker(e.options.DataID, d.Lease.Task, d.Lease.Execution)),
 		Secrets:   r.secrets,
 		Sessions:  taskSessions{e, a.ProjectName}, Unique: uuid.NewString(),

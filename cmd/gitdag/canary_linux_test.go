@@ -100,6 +100,7 @@ func mine(server, mail, database string) map[string]string {
 		"notified":       "+a:\n  _env: {C: '${secret:canary}'}\n  py>: m.f\n  statement: raise Exception(os.environ['C'])\n  _error: {notify>: '${error.message}'}\n",
 		"retry":          "+a:\n  _retry: 1\n  _env: {C: '${secret:canary}'}\n  sh>: echo \"$C\"; exit 1\n",
 		"timeout":        "+a:\n  _timeout: 1s\n  _env: {C: '${secret:canary}'}\n  sh>: echo \"$C\"; sleep 60\n",
+		"container":      "+a:\n  _env: {C: '${secret:canary}'}\n  docker: {image: none, docker: ./container}\n  sh>: echo \"$C\"; exit 1\n",
 		"program":        "+a:\n  leak>: it\n",
 		"asparameter":    "+a:\n  _env: {C: '${secret:canary}'}\n  sh>: python3 -c 'import os; open(\"c\", \"w\").write(os.environ[\"C\"])'\n+b:\n  py>: m.f\n  statement: \"digdag.env.store({'c': open('c').read()})\"\n",
 		"okother":        "+a:\n  _env: {C: '${secret:canary}'}\n  sh>: python3 -c 'import os; open(\"c\", \"w\").write(os.environ[\"C\"])'\n+b:\n  sh>: cat c\n",
@@ -114,6 +115,7 @@ func aroundMine() map[string]string {
 		"m.py":                "import os\nimport digdag\n\ndef f(statement):\n    exec(statement)\n",
 		"m.rb":                "def fails; raise \"it is #{ENV['C']}\"; end\n",
 		"operators/leak":      "#!/usr/bin/env python3\nimport json, os, sys\nask = json.load(sys.stdin)\nc = ask['secrets']['canary']\nprint('it is', c, flush=True)\njson.dump({'error': {'message': 'it is ' + c, 'detail': {'of': [c]}}}, os.fdopen(3, 'w'))\nsys.exit(1)\n",
+		"container":           "#!/bin/sh\nsleep 0.2\necho \"it has $*; $C\"\nexit 1\n",
 		"operators/leak.yaml": "secrets: [canary]\n",
 	}
 }

@@ -32,4 +32,7 @@ type Container struct {
 	// from that they only name. The container gets [Command.Env] alone, without
 	// the [Marker].
 	Environ []string
+	// Private names variables of [Command.Env] whose values nobody may see among
+	// the arguments of Program: it inherits them, beside Environ.
+	Private []string
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gitdag/engine/command"
@@ -45,6 +46,9 @@ func (p *program) runArgs(image string) []string {
 	args = append(args, "--rm", "-v", p.Project+":"+p.Project+":rw"+cond(p.SELinux, ",Z", ""), "-w", p.c.Dir)
 	env, _ := command.CutMarker(p.c.Env)
 	for _, entry := range env {
+		if name, _, _ := strings.Cut(entry, "="); slices.Contains(p.Private, name) {
+			entry = name // the program has it from its own environment
+		}
 		args = append(args, "-e", entry)
 	}
 	return append(append(args, image), p.c.Args...)
@@ -54,8 +58,19 @@ func (p *program) runArgs(image string) []string {
 // that it is found like any process.
 func (p *program) start(ctx context.Context, out io.Writer, args ...string) (command.Exit, error) {
 	return p.x.o.Host.Run(ctx, command.Command{
-		Args: append([]string{p.Program}, args...), Dir: p.Project, Env: p.Environ, Output: out, Label: p.Program + " " + args[0],
+		Args: append([]string{p.Program}, args...), Dir: p.Project, Env: p.environ(), Output: out, Label: p.Program + " " + args[0],
 	})
+}
+
+// environ is the environment of the program, with what its arguments must not tell.
+func (p *program) environ() []string {
+	environ := slices.Clone(p.Environ)
+	for _, entry := range p.c.Env {
+		if name, _, _ := strings.Cut(entry, "="); slices.Contains(p.Private, name) {
+			environ = append(environ, entry)
+		}
+	}
+	return environ
 }
 
 // call is start for what must succeed.

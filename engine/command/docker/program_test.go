@@ -93,6 +93,7 @@ func TestProgramArguments(t *testing.T) {
 	}{
 		{"plain", nil, plainRun},
 		{"run_options", func(c *command.Container) { c.RunOptions = []string{"--memory 1g", "--whatever"} }, strings.Replace(plainRun, "run|", "run|--memory 1g|--whatever|", 1)},
+		{"private", func(c *command.Container) { c.Private = []string{"B"} }, strings.Replace(plainRun, "B=two words", "B", 1)},
 		{"selinux", func(c *command.Container) { c.SELinux = true }, strings.Replace(plainRun, ":rw|", ":rw,Z|", 1)},
 		{"pull_always", func(c *command.Container) { c.PullAlways = true }, "pull|img\n" + plainRun},
 		{"build", func(c *command.Container) {
@@ -221,5 +222,19 @@ func TestProgramOfARealEngine(t *testing.T) {
 		if exit.Code != 3 || !strings.HasSuffix(out, "variable\nbuilt\n") || strings.Contains(out, "Successfully") != (last != "") {
 			t.Errorf("%d: got status %d and %q, want 3 and its output, built once", i, exit.Code, out)
 		}
+	}
+}
+
+// What must not be seen among the arguments is in the program's environment.
+func TestProgramInheritsWhatIsPrivate(t *testing.T) {
+	t.Parallel()
+	b := newProgramBench(t)
+	b.write("docker", "#!/bin/sh\necho \"[$B][$A][$*]\"\n")
+	var out bytes.Buffer
+	c := b.command(func(c *command.Container) { c.Private = []string{"B"} })
+	c.Output = &out
+	exit, err := b.x.Run(t.Context(), c)
+	if got := out.String(); err != nil || exit.Code != 0 || !strings.HasPrefix(got, "[two words][][run ") || strings.Contains(got[10:], "two words") {
+		t.Errorf("got %q, status %d, %v", got, exit.Code, err)
 	}
 }
