@@ -18,7 +18,7 @@ request=$(cat)
 case $request in
 *'"state":{}'*) echo first >>"$OUT"; echo '{"poll":{"interval":0.05,"state":{"step":1}}}' >&3 ;;
 *'"state":{"step":1}'*) echo second >>"$OUT"; echo '{"poll":{"interval":1,"state":{"step":2}}}' >&3 ;;
-*) echo third >>"$OUT"; echo "$request" | sed 's/.*"secrets"://' >>"$OUT"; echo '{"store_params":{"stored":"yes"}}' >&3 ;;
+*) echo third >>"$OUT"; echo "told: $request"; echo "$request" | sed 's/.*"secrets"://' >>"$OUT"; echo '{"store_params":{"stored":"yes"}}' >&3 ;;
 esac
 `
 	stepping = "+a: {step>: x, _env: {OUT: OUTFILE}}\n+b: {sh>: 'echo stored ${stored} >>OUTFILE'}\n"
@@ -27,7 +27,7 @@ esac
 // A project's own operator comes with its commit, permission included, polls across
 // a restart of the agent, and is told its secrets.
 func TestOwnOperators(t *testing.T) {
-	t.Setenv("GITDAG_SECRET_STEP_TOKEN", "t0ken")
+	t.Setenv("GITDAG_SECRET_STEP_TOKEN", "canary-t0ken")
 	out := filepath.Join(t.TempDir(), "out")
 	r := newRig(t)
 	r.start()
@@ -45,12 +45,29 @@ func TestOwnOperators(t *testing.T) {
 	if !r.ended(attempt) {
 		t.Fatalf("the attempt has failed\n%s", r.log)
 	}
-	if got, want := readOut(t, out), "first\nsecond\nthird\n{\"step.token\":\"t0ken\"}}\nstored yes\n"; got != want {
+	if got, want := readOut(t, out), "first\nsecond\nthird\n{\"step.token\":\"canary-t0ken\"}}\nstored yes\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if strings.Contains(r.log.String(), "unknown task type") {
 		t.Errorf("a warning of an operator that is there\n%s", r.log)
 	}
+	logs := logsOf(t, r)
+	if !strings.Contains(logs, `"secrets":{"step.token":"***"}`) || strings.Contains(logs, "canary-t0ken") {
+		t.Errorf("got logs\n%s\nwant what the program was told, its secret masked", logs)
+	}
+}
+
+// logsOf is what all task logs have.
+func logsOf(t *testing.T, r *rig) string {
+	t.Helper()
+	var all strings.Builder
+	for id := uint64(1); id <= 10; id++ {
+		lines, err := r.agent.logs.Tail(1, id, 100)
+		if err == nil {
+			all.WriteString(strings.Join(lines, "\n") + "\n")
+		}
+	}
+	return all.String()
 }
 
 func readOut(t *testing.T, file string) string {
@@ -91,6 +108,27 @@ func TestOwnOperatorsOfAPush(t *testing.T) {
 	}
 	if !strings.Contains(r.log.String(), "operators/step is not executable: the task will fail") {
 		t.Errorf("the deployment gave no warning\n%s", r.log)
+	}
+}
+
+// Folders are meant from the configuration's own; another one needs a restart.
+func TestOperatorPath(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "agent.yaml")
+	if err := os.WriteFile(file, []byte("tasks: {operator_path: [ops, /opt/ops]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ReadConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(c.Tasks.OperatorPath, " "), filepath.Join(dir, "ops")+" /opt/ops"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	next := c
+	next.Tasks.OperatorPath = nil
+	if !c.needsRestart(&next) {
+		t.Error("a change of the folders needs no restart, it seems")
 	}
 }
 
