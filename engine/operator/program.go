@@ -28,14 +28,9 @@ type program struct {
 	prepare func() error
 }
 
-// runProgram runs a program of the task to its end, with the task's log for its
-// output, and returns its exit status.
-func runProgram(ctx context.Context, t *Task, c command.Command) (int, error) {
-	return program{Command: c}.run(ctx, t)
-}
-
-// run is runProgram for one with files. What is meant for a container never runs
-// on the host instead (O7).
+// run runs the program to its end, with the task's log for its output, and returns
+// its exit status. What is meant for a container never runs on the host instead
+// (O7).
 func (p program) run(ctx context.Context, t *Task) (int, error) {
 	c := p.Command
 	c.Output = t.Log
