@@ -37,9 +37,6 @@ func (c *cli) serverAgent(o *serverOptions) (*agent.Options, []remark, error) {
 		return nil, nil, err
 	}
 	options.Config.AllowPush = true
-	if path := filepath.SplitList(r.text("operator_path", "")); len(options.Config.Tasks.OperatorPath) == 0 {
-		options.Config.Tasks.OperatorPath = path
-	}
 	if err := readServer(r, options); err != nil {
 		return nil, nil, err
 	}
@@ -141,6 +138,9 @@ func readHTTP(r *entries, s *agent.Server) {
 
 func readLimits(r *entries, o *agent.Options) {
 	o.Config.Tasks.Max = r.number("agent.max-task-threads", 0)
+	if path := filepath.SplitList(r.text("operator_path", "")); len(o.Config.Tasks.OperatorPath) == 0 {
+		o.Config.Tasks.OperatorPath = path
+	}
 	o.Config.Limits.AttemptTTL = agent.Duration(r.duration("executor.attempt_ttl"))
 	o.Config.Limits.TaskTTL = agent.Duration(r.duration("executor.task_ttl"))
 	o.Config.Limits.TasksPerAttempt = r.positive("executor.task_max_run", r.positive("io.digdag.limits.maxWorkflowTasks", 0))
