@@ -48,6 +48,10 @@ func (a *Agent) listen(ctx context.Context, addr string, handler http.Handler) (
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) { // it would name the address once more
+			err = op.Err
+		}
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	t := &a.options.Server.Timeouts

@@ -30,7 +30,7 @@ func program(t *testing.T) string {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  filepath.Join("..", "..", "testdata", "scripts"),
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serve, "like": like, "ask": ask, "stop": stop},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serve, "like": like, "ask": ask, "stop": stop, "hangup": hangup},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Values[lastKey] = &last{}

@@ -167,25 +167,31 @@ func (c *cli) serve(ctx context.Context, o *serverOptions) error {
 		return err
 	}
 	defer done()
-	options, remarks, err := c.serverAgent(o)
+	setup, err := c.serverAgent(o)
 	if err != nil {
 		return err
 	}
-	for _, r := range remarks {
+	options := setup.options
+	for _, r := range setup.remarks {
 		log.Warn("an entry of the configuration has no effect", "key", r.key, "why", r.text)
 	}
 	if o.logback != "" {
 		log.Warn("--logback-config has no effect: --log and --log-level say how the log is written")
 	}
-	data := options.Config.Data
+	data, logs := options.Config.Data, &options.Server.Logs
 	if data == "" {
 		if data, err = os.MkdirTemp("", "gitdag-server-"); err != nil {
 			return fmt.Errorf("make a data directory: %w", err)
 		}
 		defer removeData(data, log)
 		options.Config.Data = data
-		if options.Server.Logs != "" {
-			options.Server.Logs = runDir(options.Server.Logs, time.Now())
+		if *logs != "" {
+			*logs = runDir(*logs, time.Now())
+		}
+	}
+	if *logs != "" {
+		if err := os.MkdirAll(*logs, 0o700); err != nil {
+			return fmt.Errorf("make the directory of task logs: %w", err)
 		}
 	}
 	options.Log = log
@@ -194,12 +200,15 @@ func (c *cli) serve(ctx context.Context, o *serverOptions) error {
 		return err
 	}
 	return c.runAgent(ctx, a, log, func() (agent.Config, error) {
-		next, _, err := c.serverAgent(o)
+		next, err := c.serverAgent(o)
 		if err != nil {
 			return agent.Config{}, err
 		}
-		next.Config.Data = data
-		return next.Config, nil
+		if late := setup.config.atNextStart(next.config); len(late) > 0 {
+			log.Warn("entries of the configuration change at the next start only", "keys", strings.Join(late, " "))
+		}
+		next.options.Config.Data = data
+		return next.options.Config, nil
 	})
 }
 

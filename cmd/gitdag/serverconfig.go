@@ -17,48 +17,63 @@ import (
 	"gitdag/engine/secret"
 )
 
-// serverAgent returns what the agent of a server is made of, and what there is
-// to say about the configuration. Without a data directory it is one that keeps
-// nothing.
-func (c *cli) serverAgent(o *serverOptions) (*agent.Options, []remark, error) {
+// serverSetup is what a server is made of.
+type serverSetup struct {
+	// options of its agent, which keeps nothing if they have no data directory.
+	options *agent.Options
+	// remarks are what there is to say about the configuration.
+	remarks []remark
+	config  properties
+}
+
+// serverAgent works out what the agent of a server is made of.
+func (c *cli) serverAgent(o *serverOptions) (*serverSetup, error) {
 	config, err := c.loadConfig(&o.commonOptions)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !o.memory && o.data == "" && o.config == "" && c.getenv("GITDAG_CONFIG") == "" {
-		return nil, nil, usagef("--memory, --database DIR or --config FILE is needed")
+		return nil, usagef("--memory, --database DIR or --config FILE is needed")
 	}
 	if err := o.override(config); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r := newEntries(config)
 	options := &agent.Options{Version: c.version}
 	if err := o.flags.overlay(&options.Config, o.inherited); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	options.Config.AllowPush = true
 	if err := readServer(r, options); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if options.Alerts, err = c.notificationSender(config); err != nil {
-		return nil, nil, err
-	}
-	if options.Alerts != nil && options.Config.Alerts != (agent.Alerts{}) {
-		return nil, nil, usagef("notification.type and a Slack channel cannot both be given")
-	}
-	if options.Operators, err = configuredOperators(config); err != nil {
-		return nil, nil, err
-	}
-	if options.ParamServer, err = paramServer(config); err != nil {
-		return nil, nil, err
+	if err := c.readOthers(config, options); err != nil {
+		return nil, err
 	}
 	if options.Params, err = o.serverParams(r, config); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if options.Self, err = os.Executable(); err != nil {
-		return nil, nil, fmt.Errorf("find this program's own file: %w", err)
+		return nil, fmt.Errorf("find this program's own file: %w", err)
 	}
-	return options, r.remarks(), nil
+	return &serverSetup{options, r.remarks(), config}, nil
+}
+
+// readOthers reads the entries that local commands know too.
+func (c *cli) readOthers(config properties, options *agent.Options) (err error) {
+	if options.Alerts, err = c.notificationSender(config); err != nil {
+		return err
+	}
+	if options.Alerts != nil && options.Config.Alerts != (agent.Alerts{}) {
+		return usagef("notification.type and a Slack channel cannot both be given")
+	}
+	if options.Operators, err = configuredOperators(config); err != nil {
+		return err
+	}
+	if options.ParamServer, err = paramServer(config); err != nil {
+		return err
+	}
+	return nil
 }
 
 // serverParams merges the parameters that all workflows see.

@@ -38,7 +38,11 @@ func configured(t *testing.T, config map[string]string, args ...string) (*agent.
 	if err := o.validate(); err != nil {
 		return nil, nil, err
 	}
-	return c.serverAgent(&o)
+	setup, err := c.serverAgent(&o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return setup.options, setup.remarks, nil
 }
 
 // inMemory is one that must succeed.
@@ -419,5 +423,18 @@ func TestServerEntriesInDetail(t *testing.T) {
 	options, _ = inMemory(t, nil, "--disable-executor-loop")
 	if !options.Server.NoSchedules || !options.Server.NoTasks {
 		t.Errorf("got %+v, want neither schedules nor tasks", options.Server)
+	}
+}
+
+// A running server says which of its entries have to wait for the next start.
+func TestEntriesThatWaitForTheNextStart(t *testing.T) {
+	old := properties{"server.port": "1", "executor.task_ttl": "1d", "params.a": "1", "params.b": "2"}
+	newer := properties{"server.port": "2", "executor.task_ttl": "2d", "params.a": "1", "config.mail.host": "h", "client.http.endpoint": "e"}
+	got, want := old.atNextStart(newer), []string{"config.mail.host", "params.b", "server.port"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := old.atNextStart(maps.Clone(old)); len(got) != 0 {
+		t.Errorf("got %q, want none", got)
 	}
 }

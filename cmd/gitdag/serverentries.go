@@ -166,3 +166,22 @@ func (r *entries) remarks() []remark {
 	}
 	return list
 }
+
+// whileRunning are the keys whose changes a running server takes over.
+var whileRunning = []string{
+	"agent.max-task-threads", "executor.attempt_ttl", "executor.task_ttl", "executor.task_max_run", "io.digdag.limits.maxWorkflowTasks",
+}
+
+// atNextStart lists the keys whose entries differ in a newer configuration, but
+// for those that a running server takes over.
+func (p properties) atNextStart(newer properties) []string {
+	keys := map[string]bool{}
+	for _, side := range []properties{p, newer} {
+		for key := range side {
+			if p[key] != newer[key] && !slices.Contains(whileRunning, key) && !strings.HasPrefix(key, "client.") {
+				keys[key] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}

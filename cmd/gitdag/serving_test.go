@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -99,7 +100,8 @@ func (s *serving) stop(signal os.Signal) error {
 func newServing(t *testing.T, args ...string) *serving {
 	t.Helper()
 	cmd := exec.Command(program(t))
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	dir := t.TempDir()
+	cmd.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)
 	s, err := startServing(cmd, args...)
 	if err != nil {
 		t.Fatal(err)
@@ -148,4 +150,21 @@ func stop(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("stop: %v\n%s", err, s.log)
 	}
 	fmt.Fprint(ts.Stdout(), s.log)
+}
+
+// hangup is a command of scripts: it has the server that was started last read
+// its configuration again, and waits until its log has a text.
+func hangup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hangup TEXT")
+	}
+	s := ts.Value(lastKey).(*last).server
+	ts.Check(s.command.Process.Signal(syscall.SIGHUP))
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(agenttest.Patience); !strings.Contains(s.log.String(), args[0]); <-tick.C {
+		if time.Now().After(deadline) {
+			ts.Fatalf("no %q in\n%s", args[0], s.log)
+		}
+	}
 }
