@@ -114,13 +114,19 @@ type Options struct {
 	Logs       Logs
 	Commands   command.Executor
 	Evaluator  *expr.Evaluator
-	// Secrets gives the tasks of a project their secrets. All values that they have
-	// are masked wherever tasks write, as [secret.Masks] tells.
-	Secrets func(project uint64) operator.Secrets
+	// Secrets gives the tasks of an attempt their secrets. All values that they have
+	// are masked wherever tasks of the project write, as [secret.Masks] tells.
+	Secrets func(a *flow.AttemptFacts) operator.Secrets
 	// Environ is what the processes of tasks inherit.
 	Environ []string
 	// DataID names the data directory in the environment of those processes.
 	DataID string
+	// Survived are the leases of State whose programs go on without the agent that
+	// has started them: their operators run once more under the same lease.
+	Survived map[flow.Lease]bool
+	// Printed opens what agents that are gone have kept of an execution's output;
+	// nil where none can be.
+	Printed func(attempt, task uint64, execution int) (io.ReadCloser, error)
 	// Params are visible everywhere, below all others.
 	Params *params.Map
 	// Deliver sends an alert; it may take its time. It is asked again after a
@@ -193,7 +199,7 @@ func New(o Options) *Engine {
 		o.Now = time.Now
 	}
 	if o.Secrets == nil {
-		o.Secrets = func(uint64) operator.Secrets { return nil }
+		o.Secrets = func(*flow.AttemptFacts) operator.Secrets { return nil }
 	}
 	if o.State == nil {
 		o.State, o.Follower = flow.New(o.Config), flow.New(o.Config)
@@ -218,7 +224,7 @@ func New(o Options) *Engine {
 func (e *Engine) Start(ctx context.Context) error {
 	e.ctx, e.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	boot := newBatch()
-	out, err := e.state.Step(e.now(), &flow.Boot{})
+	out, err := e.state.Step(e.now(), &flow.Boot{Survived: e.options.Survived})
 	if err != nil {
 		return fmt.Errorf("start engine: %w", err)
 	}

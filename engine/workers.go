@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -58,6 +59,11 @@ func (w *workers) start(d *flow.Dispatch, durable <-chan struct{}) {
 			return // the execution is lost, and runs again after a restart
 		}
 		_, err := w.e.report(context.WithoutCancel(ctx), in)
+		if err == nil || errors.Is(err, flow.ErrStaleLease) {
+			for _, f := range r.later {
+				f()
+			}
+		}
 		if err != nil && !errors.Is(err, flow.ErrStaleLease) && w.e.Err() == nil {
 			w.e.log.Error("the result of a task was not accepted", "task", d.FullName, "err", err)
 		}
@@ -113,12 +119,13 @@ type run struct {
 	typ     string     // of the operator, once it is known
 	mask    *secret.Known
 	secrets operator.Secrets // of which the mask learns
+	later   []func()         // to be done when the result is durable
 }
 
 // outcome runs the task and returns what the core is to be told; nil if there
 // is no result.
 func (r *run) outcome(ctx context.Context) (in flow.Input) {
-	r.mask, r.secrets = r.e.mask(ctx, r.d.View.Attempt.Project)
+	r.mask, r.secrets = r.e.mask(ctx, &r.d.View.Attempt)
 	defer func() {
 		if p := recover(); p != nil {
 			r.e.log.Error("an operator panicked", "task", r.d.FullName, "err", r.mask.Mask(fmt.Sprint(p)), "stack", r.mask.Mask(string(debug.Stack())))
@@ -331,6 +338,12 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 		Secrets:   r.secrets,
 		Sessions:  taskSessions{e, a.ProjectName}, Unique: uuid.NewString(),
 		MaxTasks: e.maxTasks(),
+	}
+	if e.options.Journal != nil {
+		t.Later = func(f func()) { r.later = append(r.later, f) }
+	}
+	if e.options.Printed != nil {
+		t.Printed = func() (io.ReadCloser, error) { return e.options.Printed(a.ID, d.Lease.Task, d.Lease.Execution) }
 	}
 	return t, log, func() {
 		if err := log.Close(); err != nil {

@@ -1,5 +1,7 @@
 package command
 
+import "io"
+
 // Container says in what a command runs instead of on this machine.
 type Container struct {
 	// Image is what the container is made of, or with Build what its image is
@@ -24,6 +26,9 @@ type Container struct {
 	// Prepare is called before the program is started, but not if one goes on that
 	// an agent which is gone has started. Nil for nothing to do.
 	Prepare func() error
+	// Printed opens what agents that are gone have kept of the run's output; nil
+	// for nothing.
+	Printed func() (io.ReadCloser, error)
 	// Later has something done when the result of the run is safe. Where it and
 	// Files are set, the container stays until then, so that the next agent can
 	// take what this one could not.

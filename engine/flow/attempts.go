@@ -290,15 +290,15 @@ func (st *step) archived(id uint64) error {
 }
 
 // boot takes stock after the state was rebuilt. Whatever ran is lost with its
-// result and becomes ready again; ticks that fell due meanwhile are missed.
-func (st *step) boot() {
+// result and becomes ready again, unless it has survived; ticks that fell due meanwhile are missed.
+func (st *step) boot(survived map[Lease]bool) {
 	s := st.s
 	for _, sched := range s.schedule {
 		sched.asked, sched.missed = nil, sched.Disabled.IsZero() && isDue(sched.Next, st.now)
 	}
 	s.turns, s.queue, s.running = nil, nil, s.countRunning()
 	for _, a := range s.Attempts() {
-		st.reboot(a)
+		st.reboot(a, survived)
 	}
 	s.resetTimers()
 	st.rearm()
@@ -310,7 +310,7 @@ func (st *step) boot() {
 
 // reboot puts the tasks of an attempt back where they can go on: those that
 // ran before those that have yet to.
-func (st *step) reboot(a *Attempt) {
+func (st *step) reboot(a *Attempt, survived map[Lease]bool) {
 	a.ready, a.queued = nil, false
 	switch {
 	case a.Waiting && a.Killed: // the end of the batch was lost
@@ -323,6 +323,8 @@ func (st *step) reboot(a *Attempt) {
 		switch {
 		case t.state == Running && t.Canceling():
 			st.move(a, t, TaskMoved{By: Killed, To: Canceled})
+		case t.state == Running && survived[leaseOf(a, t)]:
+			// Its lease goes on, with the slot that it has.
 		case t.state == Running:
 			st.emit(&TaskMoved{At: st.now, Attempt: a.ID, Task: t.ID(), By: Lost, To: Ready})
 			a.ready = append(a.ready, t.ID())
@@ -355,6 +357,18 @@ func (s *State) resetTimers() {
 		p.waiting = s.incidents[p.Alert.Incident][0] != id
 		if !p.waiting && !p.Due.IsZero() {
 			s.timers.add(stampOf(p.Due), timerAlert, id, 0)
+		}
+	}
+}
+
+// Leases calls yield with what ran when the process ended, tasks that are being
+// killed excepted. It is asked before [Boot].
+func (s *State) Leases(yield func(Lease) bool) {
+	for _, a := range s.Attempts() {
+		for t := range a.Tasks {
+			if t.state == Running && !t.Canceling() && !yield(leaseOf(a, t)) {
+				return
+			}
 		}
 	}
 }

@@ -23,7 +23,11 @@ type Lease struct {
 type (
 	// Boot is the first input after the state was rebuilt: whatever ran is
 	// lost, and ticks that fell due meanwhile are missed.
-	Boot struct{}
+	Boot struct {
+		// Survived are leases of [State.Leases] that are not lost: what they
+		// started goes on, and they are dispatched once more.
+		Survived map[Lease]bool
+	}
 
 	// Tick says that time has passed.
 	Tick struct{}

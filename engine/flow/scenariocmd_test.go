@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -241,11 +242,15 @@ func (c *call) kill() error { return c.s.step(&Kill{Attempt: c.id()}) }
 
 func (c *call) archive() error { return c.s.step(&Archived{Attempt: c.id()}) }
 
-// crash starts a new process on what the follower has.
+// crash starts a new process on what the follower has. What is named goes on.
 func (c *call) crash() error {
 	s := c.s
 	s.live, s.asked, s.wake = s.reopened(), nil, time.Time{}
-	out, err := s.live.Step(s.now, &Boot{})
+	survived := map[Lease]bool{}
+	for l := range s.live.Leases {
+		survived[l] = slices.ContainsFunc(c.args.plain, func(name string) bool { return s.leases[name] == l })
+	}
+	out, err := s.live.Step(s.now, &Boot{Survived: survived})
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,11 @@ func (w *world) crash() {
 	maps.DeleteFunc(w.leases, func(l Lease, _ bool) bool { return l.Poll > 0 })
 	w.owed = map[EffectKey]Effect{}
 	w.now = w.now.Add(time.Duration(w.rng.IntN(20)-2) * time.Second)
-	w.must(&Boot{})
+	survived := map[Lease]bool{}
+	for l := range w.live.Leases {
+		survived[l] = w.rng.IntN(2) == 0
+	}
+	w.must(&Boot{Survived: survived})
 	w.owed = map[EffectKey]Effect{}
 	for _, e := range w.live.Pending() {
 		w.owed[e.Key()] = e

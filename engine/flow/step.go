@@ -70,7 +70,7 @@ func (s *State) Step(now time.Time, in Input) (Output, error) {
 func (st *step) take(in Input) error {
 	switch in := in.(type) {
 	case *Boot:
-		st.boot()
+		st.boot(in.Survived)
 		return nil
 	case *Tick:
 		st.tick()

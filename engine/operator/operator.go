@@ -55,6 +55,9 @@ type Task struct {
 	Log       Log
 	Workspace Workspace
 	Commands  command.Executor
+	// Printed opens what agents that are gone have kept of this execution's output;
+	// nil where nothing outlives one.
+	Printed func() (io.ReadCloser, error)
 	// Later has something done once what the operator returns is safe, whatever
 	// happens to the agent; nil where nothing outlives it.
 	Later func(func())
