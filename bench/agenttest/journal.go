@@ -165,6 +165,11 @@ func (l *Leases) move(e *Event, running map[uint64]bool, bad func(*Event, string
 			bad(e, "lost without a lease")
 		}
 		running[e.Task] = false
+	case "postponed": // it polls, or waits for a repetition
+		if !running[e.Task] {
+			bad(e, "postponed without a lease")
+		}
+		running[e.Task] = false
 	case "succeeded", "failed":
 		if !running[e.Task] {
 			bad(e, "a result without a lease")
