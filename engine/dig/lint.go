@@ -82,7 +82,7 @@ func (u *unit) lintExport(env *compileEnv, t *visited) {
 	if plugin, ok := v.(*params.Map); ok && plugin.Has("dependencies") {
 		env.report(Warning, problem{in: t.body.export, key: "plugin"},
 			"plug-ins of the JVM cannot be loaded: tasks with the operators of plugin.dependencies will fail",
-			"let a script do the work, with sh> or py>")
+			"let a program do it: an executable operators/NAME in the project, or sh> or py>")
 	}
 }
 
