@@ -145,7 +145,7 @@ func TestKilledWhileItWaits(t *testing.T) {
 func TestServersThatAreNotThere(t *testing.T) {
 	port := freePort()
 	redis := operators(param.Operators(param.Server{Type: param.Redis, Host: "127.0.0.1", Port: port, Password: "canary"}, ""))
-	redis.wantFailure(t, fmt.Sprintf("get 1 values: Redis at 127.0.0.1:%d: dial tcp 127.0.0.1:%[1]d: connect: connection refused (runtime)", port),
+	redis.wantFailure(t, fmt.Sprintf("get 1 values: redis at 127.0.0.1:%d: dial tcp 127.0.0.1:%[1]d: connect: connection refused (runtime)", port),
 		"param_get>", nil, "a", "b")
 	pg := operators(param.Operators(param.Server{Type: param.PostgreSQL, Host: "127.0.0.1", Port: port, User: "u", Database: "d", Password: "canary"}, ""))
 	_, err := pg.try(t.Context(), task(t, "param_set>", nil, "a", "b"))

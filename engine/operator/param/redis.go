@@ -87,7 +87,7 @@ func (r *remote) session(ctx context.Context, f func(*redis.Client) error) error
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("Redis at %s: %w", address, err)
+		return fmt.Errorf("redis at %s: %w", address, err)
 	}
 	return nil
 }

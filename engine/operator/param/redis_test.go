@@ -77,7 +77,7 @@ func TestRedisConnections(t *testing.T) {
 	for _, wrong := range []string{"", "wrong"} {
 		s.Password = wrong
 		_, err := operators(param.Operators(s, "")).try(t.Context(), task(t, "param_set>", nil, "a", "x"))
-		if err == nil || !strings.Contains(err.Error(), "set 1 values: Redis at 127.0.0.1:") || wrong != "" && strings.Contains(err.Error(), wrong+" ") {
+		if err == nil || !strings.Contains(err.Error(), "set 1 values: redis at 127.0.0.1:") || wrong != "" && strings.Contains(err.Error(), wrong+" ") {
 			t.Errorf("with the password %q: got %v", wrong, err)
 		}
 	}
