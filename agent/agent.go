@@ -19,6 +19,7 @@ import (
 	"gitdag/engine/operator/param"
 	"gitdag/engine/params"
 	"gitdag/engine/secret"
+	"gitdag/engine/secret/agefile"
 	"gitdag/engine/tasklog"
 	"gitdag/gitsync/forge"
 	"gitdag/notify"
@@ -54,17 +55,19 @@ type Agent struct {
 	config  atomic.Pointer[Config]
 	log     *slog.Logger
 
-	store     *store
-	secrets   *secret.Store
-	engine    *engine.Engine
-	projects  *projects
-	syncs     syncs
-	source    source
-	alerts    atomic.Pointer[alerter]
-	hooks     atomic.Pointer[forge.Handler]
-	logs      *tasklog.Store
-	spaces    *workspaces
-	evaluator *expr.Evaluator
+	store   *store
+	secrets *secret.Store
+	// identities decrypt the secrets in Git.
+	identities agefile.Identities
+	engine     *engine.Engine
+	projects   *projects
+	syncs      syncs
+	source     source
+	alerts     atomic.Pointer[alerter]
+	hooks      atomic.Pointer[forge.Handler]
+	logs       *tasklog.Store
+	spaces     *workspaces
+	evaluator  *expr.Evaluator
 	// containers run the programs of tasks, those that want no container included.
 	containers *docker.Executor
 	listener   net.Listener

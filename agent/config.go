@@ -92,6 +92,8 @@ type Secrets struct {
 	OldKeyFiles []string `yaml:"old_key_files"`
 	// Dir has a file for each secret that all projects may read.
 	Dir string `yaml:"dir"`
+	// AgeIdentityFiles hold what the secrets in Git are decrypted with.
+	AgeIdentityFiles []string `yaml:"age_identity_files"`
 }
 
 // ParamServer says where `param_set>` keeps values; without a type that is the
@@ -340,7 +342,8 @@ func (c *Config) needsRestart(next *Config) bool {
 }
 
 func (s *Secrets) equal(other *Secrets) bool {
-	return s.KeyFile == other.KeyFile && s.Dir == other.Dir && slices.Equal(s.OldKeyFiles, other.OldKeyFiles)
+	return s.KeyFile == other.KeyFile && s.Dir == other.Dir && slices.Equal(s.OldKeyFiles, other.OldKeyFiles) &&
+		slices.Equal(s.AgeIdentityFiles, other.AgeIdentityFiles)
 }
 
 // storage are the limits that are read at the start only.

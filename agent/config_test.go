@@ -72,7 +72,7 @@ func TestConfigResolvesFiles(t *testing.T) {
 repos:
 - {url: x, auth: {token_file: a, password_file: /abs/b, ssh_key_file: sub/c, known_hosts_file: d}, webhook: {secret_files: [e, /abs/f]}}
 auth: {token_file: g, basic_file: i}
-secrets: {key_file: j, old_key_files: [l, /abs/m], dir: k}
+secrets: {key_file: j, old_key_files: [l, /abs/m], dir: k, age_identity_files: [n]}
 alerts: {slack: {webhook_url_file: h}}
 `
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -86,12 +86,12 @@ alerts: {slack: {webhook_url_file: h}}
 	got := []string{
 		r.Auth.TokenFile, r.Auth.PasswordFile, r.Auth.SSHKeyFile, r.Auth.KnownHostsFile,
 		r.Webhook.SecretFiles[0], r.Webhook.SecretFiles[1], c.Auth.TokenFile, c.Alerts.Slack.WebhookURLFile,
-		c.Auth.BasicFile, c.Secrets.KeyFile, c.Secrets.OldKeyFiles[0], c.Secrets.OldKeyFiles[1], c.Secrets.Dir,
+		c.Auth.BasicFile, c.Secrets.KeyFile, c.Secrets.OldKeyFiles[0], c.Secrets.OldKeyFiles[1], c.Secrets.Dir, c.Secrets.AgeIdentityFiles[0],
 	}
 	want := []string{
 		filepath.Join(dir, "a"), "/abs/b", filepath.Join(dir, "sub", "c"), filepath.Join(dir, "d"),
 		filepath.Join(dir, "e"), "/abs/f", filepath.Join(dir, "g"), filepath.Join(dir, "h"),
-		filepath.Join(dir, "i"), filepath.Join(dir, "j"), filepath.Join(dir, "l"), "/abs/m", filepath.Join(dir, "k"),
+		filepath.Join(dir, "i"), filepath.Join(dir, "j"), filepath.Join(dir, "l"), "/abs/m", filepath.Join(dir, "k"), filepath.Join(dir, "n"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)

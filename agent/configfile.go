@@ -98,6 +98,9 @@ func (c *Config) resolve(dir string) {
 	for i := range c.Secrets.OldKeyFiles {
 		files = append(files, &c.Secrets.OldKeyFiles[i])
 	}
+	for i := range c.Secrets.AgeIdentityFiles {
+		files = append(files, &c.Secrets.AgeIdentityFiles[i])
+	}
 	for i := range c.Repos {
 		a := &c.Repos[i].Auth
 		files = append(files, &a.TokenFile, &a.PasswordFile, &a.SSHKeyFile, &a.KnownHostsFile)

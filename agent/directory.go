@@ -44,7 +44,7 @@ const directoryProject = "default"
 // equip has an engine run tasks in the directory, as a shell in it would.
 func (d *Directory) equip(o *engine.Options, spaces *workspace.InPlace) {
 	o.Workspaces, o.Environ, o.Params = spaces, d.Environ, d.Params
-	o.Secrets = func(uint64) operator.Secrets { return d.Secrets }
+	o.Secrets = func(*flow.AttemptFacts) operator.Secrets { return d.Secrets }
 }
 
 // directory reads a directory again and again and deploys what has changed. It

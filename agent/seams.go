@@ -32,11 +32,29 @@ type workspaces struct {
 func (w *workspaces) Make(attempt uint64, checkout string) (string, error) {
 	dir, err := w.store.Make(attempt, w.dir(checkout))
 	if errors.Is(err, fs.ErrNotExist) {
-		if missing := w.restore(checkout); missing != nil {
+		if missing := w.again(attempt, checkout); missing != nil {
 			return "", errors.Join(err, missing)
 		}
-		w.log.Info("the files of a revision were gone and are unpacked again", "attempt", attempt, "checkout", checkout)
 		dir, err = w.store.Make(attempt, w.dir(checkout))
+	}
+	return dir, err
+}
+
+// again makes a checkout that is gone.
+func (w *workspaces) again(attempt uint64, checkout string) error {
+	if err := w.restore(checkout); err != nil {
+		return err
+	}
+	w.log.Info("the files of a revision were gone and are unpacked again", "attempt", attempt, "checkout", checkout)
+	return nil
+}
+
+// present returns the checkout that an attempt runs.
+func (w *workspaces) present(attempt uint64, checkout string) (string, error) {
+	dir := w.dir(checkout)
+	_, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = w.again(attempt, checkout)
 	}
 	return dir, err
 }

@@ -10,6 +10,7 @@ import (
 	"gitdag/engine/flow"
 	"gitdag/engine/operator"
 	"gitdag/engine/secret"
+	"gitdag/engine/secret/agefile"
 )
 
 // openSecrets opens the store of the projects' secrets. What cannot be read in
@@ -55,13 +56,25 @@ func (a *Agent) loadKey(file string) (secret.Key, error) {
 	return key, err
 }
 
-// taskSecrets finds the secrets of a project's tasks: in the store, in the
-// directory of secrets, in the environment.
-func taskSecrets(store *secret.Store, dir string) func(project uint64) operator.Secrets {
-	files, environ := secret.Dir(dir), secret.NewEnviron(os.Environ())
-	return func(project uint64) operator.Secrets {
-		return secret.NewReader(noSecret, store.Project(project), files, environ)
+// taskSecrets finds the secrets of an attempt's tasks: in the store, in the directory
+// of secrets, in the environment, in the file of the revision that runs.
+func (a *Agent) taskSecrets(c *Config) func(*flow.AttemptFacts) operator.Secrets {
+	files, environ, git := secret.Dir(c.Secrets.Dir), secret.NewEnviron(os.Environ()), agefile.NewCache(a.identities)
+	return func(f *flow.AttemptFacts) operator.Secrets {
+		return secret.NewReader(noSecret, a.secrets.Project(f.Project), files, environ, git.Project(func() (string, error) {
+			return a.spaces.present(f.ID, f.Checkout)
+		}))
 	}
+}
+
+// loadIdentities reads what the secrets in Git are decrypted with.
+func (a *Agent) loadIdentities(c *Config) (err error) {
+	var warnings []string
+	a.identities, warnings, err = agefile.LoadIdentities(c.Secrets.AgeIdentityFiles...)
+	for _, w := range warnings {
+		a.log.Warn(w)
+	}
+	return err
 }
 
 func noSecret(key string) error {

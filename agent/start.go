@@ -80,6 +80,9 @@ func (a *Agent) open(ctx context.Context, c *Config) (err error) {
 	if a.secrets, err = a.openSecrets(c); err != nil {
 		return err
 	}
+	if err := a.loadIdentities(c); err != nil {
+		return err
+	}
 	if err := endSurvivors(ctx, a.store.id, time.Duration(c.Tasks.KillGrace), a.log); err != nil {
 		return err
 	}
@@ -101,7 +104,7 @@ func (a *Agent) engineOptions(c *Config, operators *operator.Registry) engine.Op
 		Config: a.flowConfig(c), State: a.store.state, Follower: a.store.follower,
 		Journal: a.store.journal, Objects: a.store.objects, History: archives{a.store.history},
 		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
-		Commands: a.containers, Secrets: taskSecrets(a.secrets, c.Secrets.Dir),
+		Commands: a.containers, Secrets: a.taskSecrets(c),
 		Evaluator: a.evaluator, Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id, Params: a.options.Params,
 		Deliver: func(ctx context.Context, d *flow.Deliver) engine.Delivery { return a.alerts.Load().deliver(ctx, d) },
 		Around:  around(operators, a.log.With("component", "engine")),

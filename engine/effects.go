@@ -249,7 +249,7 @@ func missed(d *Definition, due *flow.CatchUpDue, now time.Time) *flow.TicksMisse
 func (e *Engine) evaluateGroup(g *flow.EvaluateGroup) {
 	in, err := e.groupOptions(g)
 	if err != nil {
-		mask, _ := e.mask(e.ctx, g.View.Attempt.Project)
+		mask, _ := e.mask(e.ctx, &g.View.Attempt)
 		v := flow.Value{Map: failure(maskError(mask, configError(err)), "", g.FullName)}
 		in = &flow.GroupEvaluated{Failure: &v}
 	}

@@ -125,7 +125,7 @@ func startRig(t *testing.T, files map[string]string, adjust ...func(*Options)) *
 	evaluator := expr.New(expr.Options{})
 	o := Options{
 		Objects: &MemoryObjects{}, History: r, Operators: operator.NewRegistry(operator.Builtin()),
-		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: func(uint64) operator.Secrets { return noSecrets{} }, Evaluator: evaluator,
+		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: func(*flow.AttemptFacts) operator.Secrets { return noSecrets{} }, Evaluator: evaluator,
 		Environ: []string{"PATH=" + os.Getenv("PATH")}, DataID: "test",
 		Deliver: func(_ context.Context, d *flow.Deliver) Delivery {
 			r.alerts <- d.Alert

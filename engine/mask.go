@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"gitdag/engine/command"
+	"gitdag/engine/flow"
 	"gitdag/engine/operator"
 	"gitdag/engine/params"
 	"gitdag/engine/secret"
@@ -19,10 +20,11 @@ import (
 // Texts for people are masked. What later tasks are to compute with is refused,
 // for *** is no value.
 
-// mask returns the masker of a project, and its secrets, of which it learns.
-func (e *Engine) mask(ctx context.Context, project uint64) (*secret.Known, operator.Secrets) {
-	secrets := e.options.Secrets(project)
-	k := e.masks.Of(ctx, project, secrets)
+// mask returns the masker of an attempt's project, and the secrets of the attempt, of
+// which it learns.
+func (e *Engine) mask(ctx context.Context, a *flow.AttemptFacts) (*secret.Known, operator.Secrets) {
+	secrets := e.options.Secrets(a)
+	k := e.masks.Of(ctx, a.Project, secrets)
 	if secrets == nil {
 		return k, nil
 	}

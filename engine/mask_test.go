@@ -92,7 +92,7 @@ func TestSecretsStayWithTheirOperators(t *testing.T) {
 			ops["spill"] = operator.Entry{Operator: spilling{}}
 			d := openDurable(t, journaltest.New(), map[string]string{"w.dig": "+a:\n  spill>: " + way + "\n  _error: {echo>: \"told ${JSON.stringify(error)}\"}\n"}, func(o *Options) {
 				o.Operators = operator.NewRegistry(ops)
-				o.Secrets = func(uint64) operator.Secrets { return canaries{} }
+				o.Secrets = func(*flow.AttemptFacts) operator.Secrets { return canaries{} }
 				o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
 			rec := d.runTo("w")

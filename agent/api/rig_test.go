@@ -79,7 +79,7 @@ func newRig(t *testing.T, settings ...setting) *rig {
 	evaluator := expr.New(expr.Options{})
 	r.e = engine.New(engine.Options{
 		Objects: r.objects, History: records{r.history}, Operators: operator.NewRegistry(operator.Builtin()),
-		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: func(uint64) operator.Secrets { return noSecrets{} }, Evaluator: evaluator,
+		Workspaces: r, Logs: r, Commands: command.Local{}, Secrets: func(*flow.AttemptFacts) operator.Secrets { return noSecrets{} }, Evaluator: evaluator,
 		Environ: []string{"PATH=" + os.Getenv("PATH")}, DataID: "test",
 		Deliver: func(_ context.Context, d *flow.Deliver) engine.Delivery {
 			return engine.Delivery{Why: "the channel is down", Retry: d.Alert.At.Add(time.Hour)}

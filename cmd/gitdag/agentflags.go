@@ -74,6 +74,11 @@ func (f *agentFlags) addSettings(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.set.Secrets.OldKeyFiles, "secrets-old-key-files", nil, "files with keys that the secrets were encrypted with before")
 	f.lay("secrets-old-key-files", func(c *agent.Config) error { c.Secrets.OldKeyFiles = f.set.Secrets.OldKeyFiles; return nil })
 	f.text(flags, "secrets-dir", "directory with a file for each secret that all projects may read", func(c *agent.Config) *string { return &c.Secrets.Dir })
+	flags.StringSliceVar(&f.set.Secrets.AgeIdentityFiles, "secrets-age-identity-files", nil, "files with what the secrets in Git are decrypted with")
+	f.lay("secrets-age-identity-files", func(c *agent.Config) error {
+		c.Secrets.AgeIdentityFiles = f.set.Secrets.AgeIdentityFiles
+		return nil
+	})
 	slack := func(c *agent.Config) *agent.Slack { return &c.Alerts.Slack }
 	f.text(flags, "slack-webhook-file", "file with the address of a Slack webhook", func(c *agent.Config) *string { return &slack(c).WebhookURLFile })
 	f.text(flags, "slack-webhook", "address of a Slack webhook; other users of this machine can see it", func(c *agent.Config) *string { return &slack(c).WebhookURL })

@@ -114,7 +114,10 @@ func (c *cli) runWorkflow(cmd *cobra.Command, o *runOptions) error {
 		return err
 	}
 	o.Console, o.Stdout = console, c.stdout
-	o.Secrets, o.Environ = c.secrets(config), c.environ()
+	if o.Secrets, err = c.taskSecrets(config, o.Dir); err != nil {
+		return err
+	}
+	o.Environ = c.environ()
 	// A terminal that is closed is an interruption, too.
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
 	defer stop()

@@ -127,6 +127,10 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 	if err != nil {
 		return nil, err
 	}
+	secrets, err := c.taskSecrets(config, dir)
+	if err != nil {
+		return nil, err
+	}
 	return &agent.Options{
 		Config: agent.Config{
 			Data: o.data, Listen: net.JoinHostPort(o.bind, strconv.Itoa(o.port)),
@@ -137,7 +141,7 @@ func (c *cli) schedulerAgent(o *schedulerOptions) (*agent.Options, error) {
 		Alerts:      alerts,
 		Operators:   types,
 		ParamServer: kept,
-		Directory:   &agent.Directory{Dir: dir, Params: params, Environ: c.environ(), Secrets: c.secrets(config), Logs: logs},
+		Directory:   &agent.Directory{Dir: dir, Params: params, Environ: c.environ(), Secrets: secrets, Logs: logs},
 	}, nil
 }
 

@@ -37,7 +37,8 @@ func (c *cli) secretsCommand() *cobra.Command {
 		Aliases: []string{"secret"},
 		Short:   "Lists, sets and deletes the secrets of a project or of this machine",
 		Long: "Lists, sets and deletes the secrets that the tasks of an agent's project find or, with\n" +
-			"--local, those that run and scheduler find on this machine. No value is ever shown.\n\n" +
+			"--local, those that run and scheduler find on this machine. No value is ever shown.\n" +
+			"The commands below keep secrets in Git, beside a project.\n\n" +
 			"What --set takes:\n" +
 			"  KEY        asks for the value and does not show it\n" +
 			"  KEY=VALUE  the value itself; other users of this machine may see it\n" +
@@ -62,6 +63,7 @@ func (c *cli) secretsCommand() *cobra.Command {
 	f.StringArrayVar(&o.set, "set", nil, "set secrets: `ARG` as above, and any number after it")
 	f.StringArrayVar(&o.delete, "delete", nil, "delete the secret `KEY`, and any number after it")
 	o.add(f)
+	cmd.AddCommand(c.ageCommands()...)
 	return cmd
 }
 
@@ -106,11 +108,13 @@ func (c *cli) runSecrets(ctx context.Context, o *secretsOptions) error {
 	case len(o.set) > 0:
 		return c.eachSecret(o, "set", slices.Sorted(maps.Keys(in.values)), func(key string) (api.Secret, error) {
 			return store.set(ctx, key, in.values[key])
+		}, func(key string) {
+			c.warnOfShort(key, in.values[key])
 		})
 	case len(o.delete) > 0:
 		return c.eachSecret(o, "deleted", o.delete, func(key string) (api.Secret, error) {
 			return store.delete(ctx, key)
-		})
+		}, func(string) {})
 	}
 	return c.listSecrets(ctx, o, store)
 }
@@ -137,8 +141,8 @@ func (c *cli) listSecrets(ctx context.Context, o *secretsOptions, store secretSt
 }
 
 // eachSecret changes one secret after the other, and says so: on standard error,
-// or as JSON what was changed.
-func (c *cli) eachSecret(o *secretsOptions, done string, keys []string, change func(key string) (api.Secret, error)) error {
+// or as JSON what was changed. Each that was changed is noted then.
+func (c *cli) eachSecret(o *secretsOptions, done string, keys []string, change func(key string) (api.Secret, error), note func(key string)) error {
 	changed := make([]api.Secret, 0, len(keys))
 	var failed error
 	for _, key := range keys {
@@ -151,6 +155,7 @@ func (c *cli) eachSecret(o *secretsOptions, done string, keys []string, change f
 		if !o.json {
 			fmt.Fprintf(c.stderr, "Secret '%s' %s\n", key, done)
 		}
+		note(key)
 	}
 	if o.json {
 		if err := c.printJSON(changed); err != nil {

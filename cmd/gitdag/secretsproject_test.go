@@ -29,7 +29,7 @@ func TestSecretsOfAProject(t *testing.T) {
 		"PUT /api/projects/12/secrets/a", aSecret("a"), "PUT /api/projects/12/secrets/pg.password", aSecret("pg.password"),
 		"DELETE /api/projects/12/secrets/a", aSecret("a"))
 	a.want(a.gitdag("secrets", "--project", "etl"), outcome{0, "a\npg.password\n", ""})
-	a.want(a.gitdag("secrets", "--project", "etl", "--set", "pg.password=a=b", "a="), outcome{0, "", "Secret 'a' set\nSecret 'pg.password' set\n"})
+	a.want(a.gitdag("secrets", "--project", "etl", "--set", "pg.password=a=b", "a="), outcome{0, "", "Secret 'a' set\nSecret 'pg.password' set\nwarning: the value of pg.password has less than 6 characters: it is too short to be masked in logs\n"})
 	a.want(a.gitdag("secret", "--delete", "a", "--project", "etl"), outcome{0, "", "Secret 'a' deleted\n"})
 	a.wantRequests(
 		"GET /api/projects?name=etl", "GET /api/projects/12/secrets",
@@ -52,7 +52,7 @@ func TestSecretsAsJSON(t *testing.T) {
   }
 ]
 `
-	a.want(a.gitdag("secrets", "--project", "etl", "--set", "a=x", "--json"), outcome{0, one, ""})
+	a.want(a.gitdag("secrets", "--project", "etl", "--set", "a=x", "--json"), outcome{0, one, "warning: the value of a has less than 6 characters: it is too short to be masked in logs\n"})
 	a.want(a.gitdag("secrets", "--project", "etl", "--delete", "a", "--json"), outcome{0, one, ""})
 }
 

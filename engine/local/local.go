@@ -195,7 +195,7 @@ func (r *runner) engineOptions(evaluator *expr.Evaluator, workspace *directory) 
 		Objects: &engine.MemoryObjects{}, History: (*history)(r),
 		Operators: o.Operators, Workspaces: workspace, Logs: l,
 		Commands: docker.New(docker.Options{Host: command.Local{Grace: o.Grace}, Grace: o.Grace, Environ: o.Environ, Log: o.Console.logger()}),
-		Secrets:  func(uint64) operator.Secrets { return o.Secrets }, Evaluator: evaluator,
+		Secrets:  func(*flow.AttemptFacts) operator.Secrets { return o.Secrets }, Evaluator: evaluator,
 		Environ: o.Environ, DataID: "run-" + strconv.Itoa(os.Getpid()),
 		Deliver: o.Deliver, Skip: r.skip, Around: r.around, Narrate: r.narrate,
 		Log: o.Console.logger(), Now: o.Now,

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -20,6 +21,8 @@ type Secrets struct {
 	Config map[string]string
 	// Dirs are looked into in order.
 	Dirs []string
+	// Others are asked after them.
+	Others []secret.Source
 }
 
 // Secret is a key with its value.
@@ -50,8 +53,27 @@ func ParseSecrets(text []byte) ([]Secret, error) {
 	return list, nil
 }
 
+// FormatSecrets writes what [ParseSecrets] reads, for people to edit.
+func FormatSecrets(list []Secret) []byte {
+	doc := yaml.Node{Kind: yaml.MappingNode}
+	for _, s := range list {
+		key, value := &yaml.Node{}, &yaml.Node{}
+		key.SetString(s.Key)
+		value.SetString(s.Value)
+		if strings.HasPrefix(s.Value, "\n") { // as a block it would not come back
+			value.Style = yaml.DoubleQuotedStyle
+		}
+		doc.Content = append(doc.Content, key, value)
+	}
+	text, err := yaml.Marshal(&doc)
+	if err != nil {
+		panic("local: " + err.Error()) // texts can be written
+	}
+	return text
+}
+
 // Secret implements [operator.Secrets].
-func (s Secrets) Secret(_ context.Context, key string) (string, error) {
+func (s Secrets) Secret(ctx context.Context, key string) (string, error) {
 	if value, ok := s.Config[key]; ok {
 		return value, nil
 	}
@@ -66,17 +88,23 @@ func (s Secrets) Secret(_ context.Context, key string) (string, error) {
 			}
 		}
 	}
+	for _, source := range s.Others {
+		if value, ok, err := source.Lookup(ctx, key); ok || err != nil {
+			return value, err
+		}
+	}
 	return "", &operator.Error{Message: fmt.Sprintf("Secret not found for key: '%s'", key), Kind: "secret not found"}
 }
 
 // Values returns what there is, as far as it can be read: it is masked in what
 // tasks print.
-func (s Secrets) Values(context.Context) ([]string, error) {
+func (s Secrets) Values(ctx context.Context) ([]string, error) {
 	var values []string
 	for _, value := range s.Config {
 		values = append(values, value)
 	}
-	var errs []error
+	others, err := secret.NewReader(nil, s.Others...).Values(ctx)
+	values, errs := append(values, others...), []error{err}
 	for _, dir := range s.Dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

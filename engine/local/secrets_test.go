@@ -54,3 +54,19 @@ func TestSecretsListTheirValues(t *testing.T) {
 		t.Error("a file in place of a directory: got no error")
 	}
 }
+
+// What is written for people to edit is read as it was.
+func TestFormatSecrets(t *testing.T) {
+	list := []Secret{
+		{"a", ""}, {"b", " x "}, {"c", "two\nlines\n\n"}, {"d", "\n"}, {"e", "0123"}, {"f", "true"}, {"g", "null"}, {"h", "a: b # c"}, {"i", "\t\x00\u0085\u2028é"},
+		{"j", "trailing \n  more\t\n"}, {"k", "&x"}, {"l", "- y"}, {"m", "\r\n"}, {"n", "  \n"}, {"o", `"\`},
+	}
+	text := FormatSecrets(list)
+	got, err := ParseSecrets(text)
+	if diff := cmp.Diff(list, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s\n%s", err, diff, text)
+	}
+	if got, err := ParseSecrets(FormatSecrets(nil)); len(got) > 0 || err != nil {
+		t.Errorf("none: got %v, %v", got, err)
+	}
+}
