@@ -88,6 +88,13 @@ func Marker(dataID string, task uint64, execution int) string {
 	return markerName + "=" + dataID + "/" + strconv.FormatUint(task, 10) + "/" + strconv.Itoa(execution)
 }
 
+// ParseRun reads what a [Marker] says.
+func ParseRun(run string) (dataID string, task uint64, execution int, ok bool) {
+	dataID, rest, ok := strings.Cut(run, "/")
+	s, read := parseMarker(rest)
+	return dataID, s.Task, s.Execution, ok && read
+}
+
 // Allow returns the entries of environ whose name is in names; the last one
 // counts where a name occurs twice. Nil names stand for PATH, HOME, LANG, TZ.
 func Allow(environ, names []string) []string {

@@ -79,6 +79,8 @@ type Task struct {
 	// lasting tells that a program has ended whose container the next agent finds
 	// as long as the result is not safe.
 	lasting bool
+	// printed counts what is printed around a container; nil without one.
+	printed *countedLog
 }
 
 // Log takes what a task prints. File gives the file behind it, for a child

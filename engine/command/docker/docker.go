@@ -3,8 +3,8 @@
 //
 // It knows commands and containers, no tasks. Its invariant: a command that
 // wants a container runs in one or fails, never on this machine; and what it
-// has started is gone when [Executor.Run] returns, or carries the [Label] by
-// which [Executor.EndSurvivors] finds it.
+// has started is gone when the result of its run is safe, or carries the [Label]
+// by which [Executor.TakeOver] finds it.
 package docker
 
 import (
@@ -22,6 +22,9 @@ const (
 	// Label is the label that says which execution of which task a container
 	// belongs to, as the marker of a process does.
 	Label = "gitdag.run"
+	// filesLabel and linesLabel say what an agent must know to go on with a
+	// container: the path of its files, and how many lines its output had before.
+	filesLabel, linesLabel = "gitdag.files", "gitdag.lines"
 	// buildLabel is on the images that are built for tasks.
 	buildLabel = "gitdag.build"
 
@@ -55,6 +58,10 @@ type Executor struct {
 	turns turns
 	// engine is what has answered; it is read and set in the turn "connect".
 	engine *engine
+
+	mu        sync.Mutex
+	survivors map[string]survivor // by what their label says; until they are taken
+	owed      string              // whose containers are to be ended
 }
 
 // New returns an executor.

@@ -19,6 +19,9 @@ type engine struct {
 	own *ownContainer
 }
 
+// local tells whether the engine is on this machine.
+func (e *engine) local() bool { return strings.HasPrefix(e.host, "unix://") }
+
 // connect returns the engine, which is asked for again until it has answered once.
 func (x *Executor) connect(ctx context.Context) (*engine, error) {
 	done, err := x.turns.take(ctx, "connect")
@@ -51,7 +54,7 @@ func (x *Executor) connect(ctx context.Context) (*engine, error) {
 		api.NegotiateAPIVersionPing(pong)
 	}
 	e := &engine{api: api, host: settings.host}
-	if err := e.findOwn(ctx); err != nil {
+	if err := errors.Join(e.findOwn(ctx), x.settleOwed(ctx, e)); err != nil {
 		api.Close()
 		return nil, err
 	}

@@ -122,7 +122,7 @@ func (e *engine) mountProject(s *spec, selinux bool) error {
 // checkSight makes sure that the container has our project, and not what another
 // machine keeps under the same path.
 func (e *engine) checkSight(ctx context.Context, id, project string) error {
-	if e.own != nil || strings.HasPrefix(e.host, "unix://") {
+	if e.own != nil || e.local() {
 		return nil
 	}
 	for {

@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -160,38 +159,6 @@ func pass(to, from net.Conn) {
 	_, _ = io.Copy(to, from) // either side may go away
 	to.Close()
 	from.Close()
-}
-
-// TestSurvivors: the containers of a crashed agent are ended, those of others
-// are not.
-func TestSurvivors(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	start := func(run string, args ...string) {
-		t.Helper()
-		b.engine.Run(t, append([]string{"run", "--detach", "--network", "none", "--label", Label + "=" + run, box}, args...)...)
-	}
-	start(b.id+"/7/1", "sh", "-c", "trap '' TERM; sleep 600 & wait; sleep 600")
-	start(b.id+"/8/2", "sleep", "600")
-	start(b.id+"/9/1", "true")
-	start(b.id+"-other/1/1", "sleep", "600")
-	if n, err := b.x.EndSurvivors(t.Context(), b.id); n != 3 || err != nil {
-		t.Errorf("got %d, %v; want 3", n, err)
-	}
-	if left := b.containers(); left != "" {
-		t.Errorf("left: %s", left)
-	}
-	other := &bench{t: t, engine: b.engine, x: b.x, id: b.id + "-other"}
-	if left := other.containers(); !strings.Contains(left, "running") {
-		t.Errorf("of another agent: got %q, want it to run", left)
-	}
-	if n, err := b.x.EndSurvivors(t.Context(), other.id); n != 1 || err != nil {
-		t.Errorf("the other agent's: got %d, %v; want 1", n, err)
-	}
-	none := New(Options{Environ: []string{"DOCKER_HOST=unix:///none.sock"}})
-	if _, err := none.EndSurvivors(t.Context(), b.id); !errors.Is(err, ErrNoEngine) {
-		t.Errorf("without an engine: got %v, want %v", err, ErrNoEngine)
-	}
 }
 
 // TestContainersCarryTheirTask: what is found after a crash.

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
-	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
@@ -20,11 +19,16 @@ import (
 
 // runContainer runs a command in a container of the engine.
 func (x *Executor) runContainer(ctx context.Context, c command.Command) (command.Exit, error) {
-	s, err := newSpec(c)
+	e, err := x.connect(ctx)
 	if err != nil {
 		return command.Exit{}, err
 	}
-	e, err := x.connect(ctx)
+	if left, ok := x.take(ctx, e, c); ok {
+		if exit, ok, err := x.resume(ctx, e, c, left); ok {
+			return exit, err
+		}
+	}
+	s, err := newSpec(c)
 	if err != nil {
 		return command.Exit{}, err
 	}
@@ -38,23 +42,38 @@ func (x *Executor) runContainer(ctx context.Context, c command.Command) (command
 	if err != nil {
 		return command.Exit{}, err
 	}
-	defer x.remove(ctx, e, id)
-	if err := e.checkSight(ctx, id, s.project); err != nil {
-		return command.Exit{}, err
-	}
-	if err := prepareFiles(c.Container); err != nil {
-		return command.Exit{}, err
-	}
 	r := &attended{x: x, e: e, id: id, tty: s.config.Tty, limited: s.host.Memory > 0, out: c.Output}
-	return r.run(ctx)
+	var exit command.Exit
+	err = e.checkSight(ctx, id, s.project)
+	if err == nil {
+		err = prepareFiles(c.Container)
+	}
+	if err == nil {
+		exit, err = r.run(ctx)
+	}
+	x.release(ctx, e, c, id, err)
+	return exit, err
+}
+
+// lasts tells whether the container of a command stays until its result is safe.
+func lasts(c command.Command) bool { return c.Container.Later != nil && c.Container.Files != "" }
+
+// release removes the container of a run that is over, but not before its result is
+// safe: until then the next agent may want it.
+func (x *Executor) release(ctx context.Context, e *engine, c command.Command, id string, err error) {
+	if err == nil && lasts(c) {
+		c.Container.Later(func() { x.remove(ctx, e, id) })
+		return
+	}
+	x.remove(ctx, e, id)
 }
 
 // newSpec says what the engine is to make of a command. As with Docker's own
 // arguments, what the task says comes after the options and wins.
 func newSpec(c command.Command) (*spec, error) {
 	s := &spec{project: c.Container.Project, environ: c.Container.Environ}
-	// What a container prints is kept once, by us.
-	s.host.LogConfig.Type = "none"
+	// What a container prints is kept once, by us, but for the next agent.
+	s.host.LogConfig.Type = cond(lasts(c), "local", "none")
 	if err := readFlags("run_options", c.Container.RunOptions, runFlags, s); err != nil {
 		return nil, err
 	}
@@ -63,11 +82,14 @@ func newSpec(c command.Command) (*spec, error) {
 	s.config.Cmd = c.Args
 	s.config.WorkingDir = c.Dir
 	s.config.AttachStdout, s.config.AttachStderr = true, true
+	if s.config.Labels == nil {
+		s.config.Labels = map[string]string{}
+	}
 	if run != "" {
-		if s.config.Labels == nil {
-			s.config.Labels = map[string]string{}
-		}
 		s.config.Labels[Label] = run
+	}
+	if lasts(c) {
+		s.config.Labels[filesLabel] = c.Container.Files
 	}
 	return s, nil
 }
@@ -85,6 +107,9 @@ func prepareFiles(c *command.Container) error {
 // has made.
 func (x *Executor) create(ctx context.Context, e *engine, c command.Command, s *spec) (string, error) {
 	ask := func() (string, error) {
+		if lasts(c) && c.Container.Lines != nil {
+			s.config.Labels[linesLabel] = strconv.Itoa(c.Container.Lines())
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 		defer cancel()
 		made, err := e.api.ContainerCreate(ctx, &s.config, &s.host, s.networking(), s.ociPlatform(), s.name)
@@ -140,25 +165,46 @@ func (r *attended) run(ctx context.Context) (command.Exit, error) {
 	if err := r.start(ctx); err != nil {
 		return command.Exit{}, err
 	}
+	return r.attend(ctx, attention{
+		output: stream.Reader, ended: ended, lost: lost, calls: calls, done: done,
+		abandon: func() { _ = stream.Conn.SetReadDeadline(time.Now()) },
+	})
+}
+
+// attention is how we hear of a container that runs.
+type attention struct {
+	output io.Reader
+	ended  <-chan container.WaitResponse
+	lost   <-chan error
+	// abandon ends the reading of output.
+	abandon func()
+	// calls is the context of all this, which done ends.
+	calls context.Context
+	done  context.CancelFunc
+}
+
+// attend listens until the container has ended. The end of ctx ends it.
+func (r *attended) attend(ctx context.Context, a attention) (command.Exit, error) {
 	heard := make(chan error, 1)
-	go func() { heard <- r.listen(stream) }() // ends with the container, or when the stream is closed
+	go func() { heard <- r.listen(a.output) }() // ends with the container, or when it is abandoned
 
 	stopped := make(chan error, 1)
 	uncancelled := context.AfterFunc(ctx, func() {
-		err := r.e.stop(calls, r.id, r.x.o.Grace)
+		err := r.e.stop(a.calls, r.id, r.x.o.Grace)
 		if err != nil {
-			done() // nothing more will come
+			a.done() // nothing more will come
 		}
 		stopped <- err
 	})
 	var exit command.Exit
+	var err error
 	select {
-	case answer := <-ended:
+	case answer := <-a.ended:
 		exit.Code = int(answer.StatusCode)
 		if answer.Error != nil && answer.Error.Message != "" {
 			err = errors.New(answer.Error.Message)
 		}
-	case err = <-lost:
+	case err = <-a.lost:
 		err = fmt.Errorf("the engine was lost while the container ran: %w", err)
 	}
 	if !uncancelled() {
@@ -167,14 +213,14 @@ func (r *attended) run(ctx context.Context) (command.Exit, error) {
 		}
 		err = fmt.Errorf("end the container: %w", context.Cause(ctx))
 	}
-	return r.settle(exit, err, heard, stream.Conn)
+	return r.settle(exit, err, heard, a.abandon)
 }
 
 // settle waits for the rest of the output.
-func (r *attended) settle(exit command.Exit, err error, heard <-chan error, stream net.Conn) (command.Exit, error) {
+func (r *attended) settle(exit command.Exit, err error, heard <-chan error, abandon func()) (command.Exit, error) {
 	if err != nil {
 		// The engine closes the stream of a container that has ended, if it lives.
-		_ = stream.SetReadDeadline(time.Now().Add(callTimeout))
+		defer time.AfterFunc(callTimeout, abandon).Stop()
 	}
 	outErr := <-heard
 	switch {
@@ -207,19 +253,19 @@ func (r *attended) start(ctx context.Context) error {
 // listen writes what the container prints. Engines keep the order of each stream,
 // but not that of the two to each other. A container goes on although nobody
 // keeps what it prints.
-func (r *attended) listen(stream types.HijackedResponse) error {
+func (r *attended) listen(stream io.Reader) error {
 	out := r.out
 	if out == nil {
 		out = io.Discard
 	}
 	var err error
 	if r.tty {
-		_, err = io.Copy(out, stream.Reader)
+		_, err = io.Copy(out, stream)
 	} else {
-		_, err = stdcopy.StdCopy(out, out, stream.Reader)
+		_, err = stdcopy.StdCopy(out, out, stream)
 	}
 	if err != nil {
-		_, _ = io.Copy(io.Discard, stream.Reader)
+		_, _ = io.Copy(io.Discard, stream)
 	}
 	return err
 }

@@ -151,8 +151,8 @@ func pairs[T any](at func(*T) *map[string]string) setter[T] {
 func pointer[T any](v T, err error) (*T, error) { return &v, err }
 
 func setLabel(s *spec, v string) error {
-	if strings.HasPrefix(v, Label+"=") || v == Label {
-		return fmt.Errorf("%s says what the container belongs to, and cannot be set", Label)
+	if name, _, _ := strings.Cut(v, "="); name == Label || name == filesLabel || name == linesLabel {
+		return fmt.Errorf("%s says what the container belongs to, and cannot be set", name)
 	}
 	return pairs(func(s *spec) *map[string]string { return &s.config.Labels })(s, v)
 }

@@ -4,56 +4,164 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+
+	"gitdag/engine/command"
 )
 
-// EndSurvivors ends the containers that carry the [Label] of dataID, as many as
-// the engine has: those of a crashed agent, whose results can no longer be
-// taken. It returns how many there were when they are gone. Nothing is done,
-// and [ErrNoEngine] returned, where no engine answers.
-func (x *Executor) EndSurvivors(ctx context.Context, dataID string) (int, error) {
+// ErrNoEngine tells that there is no engine to ask.
+var ErrNoEngine = errors.New("no Docker engine")
+
+// survivor is a container that an agent which is gone has started.
+type survivor struct {
+	id, run string
+	files   string
+	// lines is how many lines the agent had printed before it started.
+	lines int
+	state container.ContainerState
+}
+
+// TakeOver looks for the containers with the [Label] of dataID, which an agent that
+// is gone has left. What goesOn says yes to stays, running or at its end, for Run to
+// go on with it; the others are ended. It returns how many were ended. Where no
+// engine answers, the error is [ErrNoEngine], and all of them are ended as soon as
+// one does.
+func (x *Executor) TakeOver(ctx context.Context, dataID string, goesOn func(task uint64, execution int) bool) (ended int, err error) {
 	e, err := x.connect(ctx)
 	if err != nil {
+		x.mu.Lock()
+		x.owed = dataID
+		x.mu.Unlock()
 		return 0, fmt.Errorf("%w: %w", ErrNoEngine, err)
 	}
+	kept := map[string]survivor{}
+	ended, err = x.sweep(ctx, e, dataID, func(s survivor) bool {
+		_, task, execution, ok := command.ParseRun(s.run)
+		if !ok || !x.canGoOn(ctx, e, s) || !goesOn(task, execution) {
+			return false
+		}
+		kept[s.run] = s
+		return true
+	})
+	x.mu.Lock()
+	x.survivors = kept
+	x.mu.Unlock()
+	return ended, err
+}
+
+// sweep ends the containers of dataID that keep does not want.
+func (x *Executor) sweep(ctx context.Context, e *engine, dataID string, keep func(survivor) bool) (ended int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, x.o.Grace+2*callTimeout)
 	defer cancel()
 	found, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", Label))})
 	if err != nil {
 		return 0, fmt.Errorf("list containers of an earlier run: %w", err)
 	}
-	var (
-		wait sync.WaitGroup
-		all  = make(chan error, len(found))
-		n    int
-	)
+	var wait sync.WaitGroup
+	all := make(chan error, len(found))
 	for _, c := range found {
-		if !strings.HasPrefix(c.Labels[Label], dataID+"/") {
+		lines, _ := strconv.Atoi(c.Labels[linesLabel]) // none: 0
+		s := survivor{id: c.ID, run: c.Labels[Label], files: c.Labels[filesLabel], lines: lines, state: c.State}
+		if !strings.HasPrefix(s.run, dataID+"/") || keep(s) {
 			continue
 		}
-		n++
-		wait.Go(func() { // ends when the container is gone, or with ctx
-			var err error
-			if c.State == container.StateRunning || c.State == container.StatePaused || c.State == container.StateRestarting {
-				err = e.stop(ctx, c.ID, x.o.Grace)
-			}
-			x.remove(ctx, e, c.ID)
-			all <- err
-		})
+		ended++
+		wait.Go(func() { all <- x.end(ctx, e, s) }) // ends when the container is gone, or with ctx
 	}
 	wait.Wait()
 	close(all)
 	for err = range all {
 		if err != nil {
-			return n, fmt.Errorf("end a container of an earlier run: %w", err)
+			return ended, fmt.Errorf("end a container of an earlier run: %w", err)
 		}
 	}
-	return n, nil
+	return ended, nil
 }
 
-// ErrNoEngine tells that there is no engine to ask.
-var ErrNoEngine = errors.New("no Docker engine")
+// end stops and removes a container.
+func (x *Executor) end(ctx context.Context, e *engine, s survivor) error {
+	var err error
+	switch s.state {
+	case container.StateRunning, container.StatePaused, container.StateRestarting:
+		err = e.stop(ctx, s.id, x.o.Grace)
+	}
+	x.remove(ctx, e, s.id)
+	return err
+}
+
+// canGoOn tells whether a container runs, or has come to its own end, and its files
+// are there.
+func (x *Executor) canGoOn(ctx context.Context, e *engine, s survivor) bool {
+	if _, err := os.Stat(s.files); s.files == "" || err != nil {
+		return false
+	}
+	switch s.state {
+	case container.StateRunning, container.StatePaused, container.StateRestarting:
+		return true
+	case container.StateExited:
+		info, err := e.api.ContainerInspect(ctx, s.id)
+		return err == nil && !(e.local() && cutOff(info.State, bootTime()))
+	}
+	return false // it was not started
+}
+
+// cutOff tells whether a container ended with its machine. The engine notices that
+// when it starts again, and makes up the rest.
+func cutOff(s *container.State, boot time.Time) bool {
+	started, err := time.Parse(time.RFC3339Nano, s.StartedAt)
+	finished, endErr := time.Parse(time.RFC3339Nano, s.FinishedAt)
+	return err == nil && endErr == nil && started.Before(boot) && !finished.Before(boot)
+}
+
+// bootTime is when this machine was started; zero where that is not told.
+func bootTime() time.Time {
+	text, _ := os.ReadFile("/proc/stat") // not there: not Linux
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "btime "); ok {
+			seconds, _ := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+			return time.Unix(seconds, 0)
+		}
+	}
+	return time.Time{}
+}
+
+// settleOwed ends the containers that TakeOver could not ask for.
+func (x *Executor) settleOwed(ctx context.Context, e *engine) error {
+	x.mu.Lock()
+	owed := x.owed
+	x.mu.Unlock()
+	if owed == "" {
+		return nil
+	}
+	if _, err := x.sweep(ctx, e, owed, func(survivor) bool { return false }); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	x.owed = ""
+	x.mu.Unlock()
+	return nil
+}
+
+// take returns the container that a command goes on with, if there is one. One with
+// other files belongs to something that the execution does no more.
+func (x *Executor) take(ctx context.Context, e *engine, c command.Command) (survivor, bool) {
+	_, run := command.CutMarker(c.Env)
+	x.mu.Lock()
+	s, ok := x.survivors[run]
+	delete(x.survivors, run)
+	x.mu.Unlock()
+	if ok && s.files != c.Container.Files {
+		if err := x.end(ctx, e, s); err != nil {
+			x.o.Log.Warn("a container of an earlier run was not ended as it should", "container", s.id, "err", err)
+		}
+		return survivor{}, false
+	}
+	return s, ok
+}
