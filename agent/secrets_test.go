@@ -1,9 +1,14 @@
 package agent
 
 import (
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"gitdag/engine/secret/agefile"
 )
 
 // keys are two for secrets, in files.
@@ -69,5 +74,80 @@ func TestBadKeysForSecrets(t *testing.T) {
 		if err := r.tryStart(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %q", c, err, want)
 		}
+	}
+}
+
+const (
+	identity  = "AGE-SECRET-KEY-1QTAMEYQDZ5U70XL9NZL8YT8WJT2HYS0NN0Y3L55PH2HV64FWCEFQ43LC6U\n"
+	recipient = "age14nuuy4lvnkgf40wa3sqfgl8hdmn9jn0xns9ytr3u5kfhkpduc30sejn0uu"
+)
+
+// inGit is the content of a file of secrets.
+func inGit(t *testing.T, pairs ...string) string {
+	t.Helper()
+	f, err := agefile.New([]string{recipient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if err := f.Seal(pairs[i], pairs[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := f.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// Of the four places the first that has the key wins; what is in Git belongs to the
+// revision that runs (agent.md 7).
+func TestPlacesOfSecrets(t *testing.T) {
+	first, _ := keys(t)
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	t.Setenv("GITDAG_SECRET_B", "variable-b")
+	t.Setenv("GITDAG_SECRET_C", "variable-c")
+	t.Setenv("GITDAG_SECRET_D", "variable-d")
+	write(t, dir, "b", "file-b")
+	write(t, dir, "c", "file-c")
+	r := newPushRig(t)
+	r.config.Secrets = Secrets{KeyFile: first, Dir: dir, AgeIdentityFiles: []string{write(t, t.TempDir(), "age.txt", identity)}}
+	r.start()
+	workflow := "+a: {sh>: 'echo ${secret:a} ${secret:b} ${secret:c} ${secret:d} ${secret:e} > " + out + "'}\n+b: {sh>: 'cat " + out + "'}\n"
+	id := r.pushed("etl", "r1", map[string]string{"w.dig": workflow, agefile.Name: inGit(t, "a", "git-a", "b", "git-b", "c", "git-c", "d", "git-d", "e", "git-e-one")})
+	if got := r.ask(http.MethodPut, "/api/projects/"+id+"/secrets/b", `{"value": "store-b"}`, "", nil); got != http.StatusOK {
+		t.Fatalf("set a secret: got %d", got)
+	}
+	old := r.definition("etl", "w")
+	has := func(definition uint64, want string) {
+		t.Helper()
+		_, ok := r.startByID(definition, "{}")
+		if data, err := os.ReadFile(out); !ok || err != nil || strings.TrimSpace(string(data)) != want {
+			t.Errorf("success %v, got %q, %v, want %q\n%s", ok, data, err, want, r.log)
+		}
+	}
+	has(old, "git-a store-b file-c variable-d git-e-one")
+	r.pushed("etl", "r2", map[string]string{"w.dig": workflow + "+c: {echo>: x}\n", agefile.Name: inGit(t, "a", "git-a", "e", "git-e-two")})
+	has(r.definition("etl", "w"), "git-a store-b file-c variable-d git-e-two")
+	has(old, "git-a store-b file-c variable-d git-e-one")
+	if err := os.Remove(out); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	r.config.Secrets.AgeIdentityFiles = nil
+	r.start()
+	attempt, ok := r.startByID(old, "{}")
+	var tasks struct {
+		Tasks []struct{ Error map[string]any }
+	}
+	r.ask(http.MethodGet, fmt.Sprintf("/api/attempts/%d/tasks", attempt), "", "", &tasks)
+	if got := fmt.Sprint(tasks); ok || !strings.Contains(got, "read secret a from ") || !strings.Contains(got, agefile.Name+": no age identity is configured") {
+		t.Errorf("without an identity: success %v, got %s", ok, got)
+	}
+	r.stop()
+	r.config.Secrets.AgeIdentityFiles = []string{write(t, t.TempDir(), "age.txt", "none")}
+	if err := r.tryStart(); err == nil || !strings.Contains(err.Error(), "age.txt: it is no file of `age-keygen`") {
+		t.Errorf("a broken identity: got %v", err)
 	}
 }
