@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -51,8 +50,11 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	a.evaluator = expr.New(expr.Options{Warm: runtime.NumCPU()})
 	a.onStop(func(context.Context) { a.evaluator.Close() })
 	o := a.engineOptions(c, operators)
+	if o.Survived, err = takeOver(ctx, a.containers, a.store.id, a.store.state, a.log); err != nil {
+		return err
+	}
 	if d := a.options.Directory; d != nil {
-		inPlace := &workspace.InPlace{}
+		inPlace := &workspace.InPlace{Name: "agent-" + a.store.id}
 		a.onStop(func(context.Context) { inPlace.Close() })
 		d.equip(&o, inPlace)
 	}
@@ -104,7 +106,7 @@ func (a *Agent) engineOptions(c *Config, operators *operator.Registry) engine.Op
 		Config: a.flowConfig(c), State: a.store.state, Follower: a.store.follower,
 		Journal: a.store.journal, Objects: a.store.objects, History: archives{a.store.history},
 		Operators: operators, Workspaces: a.spaces, Logs: logs{a.logs},
-		Commands: a.containers, Secrets: a.taskSecrets(c),
+		Commands: a.containers, Printed: logs{a.logs}.printed, Secrets: a.taskSecrets(c),
 		Evaluator: a.evaluator, Environ: command.Allow(os.Environ(), c.Tasks.Env), DataID: a.store.id, Params: a.options.Params,
 		Deliver: func(ctx context.Context, d *flow.Deliver) engine.Delivery { return a.alerts.Load().deliver(ctx, d) },
 		Around:  around(operators, a.log.With("component", "engine")),
@@ -159,27 +161,6 @@ func (a *Agent) stopEngine(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.config.Load().Drain))
 	defer cancel()
 	a.engine.Stop(ctx)
-}
-
-// endSurvivors ends the processes that a killed agent's tasks have left: their
-// results can no longer be taken, and the tasks run again.
-func endSurvivors(ctx context.Context, id string, grace time.Duration, log *slog.Logger) error {
-	for {
-		found, err := command.Survivors(id)
-		if err != nil {
-			return fmt.Errorf("look for processes of an earlier run: %w", err)
-		}
-		if len(found) == 0 {
-			return nil
-		}
-		log.Warn("processes of tasks outlived the last agent and are ended", "count", len(found))
-		ctx, cancel := context.WithTimeout(ctx, grace+time.Minute)
-		err = command.End(ctx, found, grace)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("end processes of an earlier run: %w", err)
-		}
-	}
 }
 
 func (a *Agent) newSyncer(c *Config, operators *operator.Registry) (*gitsync.Syncer, error) {

@@ -17,6 +17,10 @@ import (
 // in which only the scratch files of tasks are ours. The zero value is ready.
 // Its methods may be called by many goroutines.
 type InPlace struct {
+	// Name names the directory of the scratch files, for a process that goes on with
+	// what the one before it has begun; empty for one that has no followers.
+	Name string
+
 	mu      sync.Mutex
 	scratch string // made when a task first needs it
 }
@@ -38,7 +42,7 @@ func (p *InPlace) Scratch(_ uint64, dir string) (string, error) {
 		return "", fmt.Errorf("make a scratch directory: %w", err)
 	}
 	removeStale(dir)
-	made, err := os.MkdirTemp(dir, scratchPrefix+strconv.Itoa(os.Getpid())+"-")
+	made, err := p.make(dir)
 	if err == nil {
 		// The account that a shell like `sudo -u` changes to reads scripts here.
 		err = os.Chmod(made, 0o755)
@@ -48,6 +52,18 @@ func (p *InPlace) Scratch(_ uint64, dir string) (string, error) {
 	}
 	p.scratch = made
 	return made, nil
+}
+
+func (p *InPlace) make(dir string) (string, error) {
+	if p.Name == "" {
+		return os.MkdirTemp(dir, scratchPrefix+strconv.Itoa(os.Getpid())+"-")
+	}
+	made := filepath.Join(dir, p.Name)
+	err := os.Mkdir(made, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	return made, err
 }
 
 const scratchPrefix = "run-"

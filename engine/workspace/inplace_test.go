@@ -76,3 +76,23 @@ func TestInPlaceRemovesLeftOvers(t *testing.T) {
 		t.Error("an impossible directory is no error")
 	}
 }
+
+// A process that goes on with what the one before it has begun finds its files.
+func TestInPlaceByName(t *testing.T) {
+	tmp := filepath.Join(t.TempDir(), ".digdag", "tmp")
+	first, err := (&workspace.InPlace{Name: "agent-x"}).Scratch(1, tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := &workspace.InPlace{Name: "agent-x"}
+	if again, err := next.Scratch(2, tmp); again != first || err != nil {
+		t.Errorf("got %s, %v, want %s", again, err, first)
+	}
+	if other, err := (&workspace.InPlace{Name: "agent-y"}).Scratch(1, tmp); other == first || err != nil {
+		t.Errorf("got %s, %v, want another one", other, err)
+	}
+	next.Close()
+	if _, err := os.Stat(first); !os.IsNotExist(err) {
+		t.Errorf("got %v, want it to be gone", err)
+	}
+}
