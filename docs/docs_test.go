@@ -259,7 +259,7 @@ func TestEveryDependencyHasItsReason(t *testing.T) {
 	}
 }
 
-var call = regexp.MustCompile(`(?m)^ *(?:\$ |\./|go run \./cmd/)?gitdag ((?:journal )?[a-z]+)((?: [^#|\n]*)?)`)
+var call = regexp.MustCompile(`(?m)^ *(?:\$ |\./|go run \./cmd/)?gitdag ((?:(?:journal|secrets) )?[a-z]+)((?: [^#|\n]*)?)`)
 
 // TestCommandsExist asks the program about every command and every flag that a
 // page tells people to type.
