@@ -137,6 +137,18 @@ func TestPlacesOfSecrets(t *testing.T) {
 	r.stop()
 	r.config.Secrets.AgeIdentityFiles = nil
 	r.start()
+	// Nobody has asked for a secret since the restart, but what there is is known.
+	write(t, filepath.Dir(out), "out", "store-b file-c variable-d c3RvcmUtYg==")
+	r.pushed("etl", "r3", map[string]string{"w.dig": "+a: {sh>: 'cat " + out + "'}\n"})
+	shown, ok := r.startByID(r.definition("etl", "w"), "{}")
+	logs, err := r.agent.logs.List(shown)
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("got logs %v, %v, want one", logs, err)
+	}
+	if lines, err := r.agent.logs.Tail(shown, logs[0].Task, 1); !ok || err != nil || strings.Join(lines, " ") != "*** *** *** ***g==" {
+		t.Errorf("success %v, %v, shown as %q", ok, err, lines)
+	}
+
 	attempt, ok := r.startByID(old, "{}")
 	var tasks struct {
 		Tasks []struct{ Error map[string]any }

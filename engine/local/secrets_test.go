@@ -58,8 +58,21 @@ func TestSecretsListTheirValues(t *testing.T) {
 // What is written for people to edit is read as it was.
 func TestFormatSecrets(t *testing.T) {
 	list := []Secret{
-		{"a", ""}, {"b", " x "}, {"c", "two\nlines\n\n"}, {"d", "\n"}, {"e", "0123"}, {"f", "true"}, {"g", "null"}, {"h", "a: b # c"}, {"i", "\t\x00\u0085\u2028é"},
-		{"j", "trailing \n  more\t\n"}, {"k", "&x"}, {"l", "- y"}, {"m", "\r\n"}, {"n", "  \n"}, {"o", `"\`},
+		{"a", ""},
+		{"b", " x "},
+		{"c", "two\nlines\n\n"},
+		{"d", "\n"},
+		{"e", "0123"},
+		{"f", "true"},
+		{"g", "null"},
+		{"h", "a: b # c"},
+		{"i", "\t\x00\u0085\u2028é"},
+		{"j", "trailing \n  more\t\n"},
+		{"k", "&x"},
+		{"l", "- y"},
+		{"m", "\r\n"},
+		{"n", "  \n"},
+		{"o", `"\`},
 	}
 	text := FormatSecrets(list)
 	got, err := ParseSecrets(text)

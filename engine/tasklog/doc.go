@@ -4,8 +4,8 @@
 // ends.
 //
 // It knows nothing of what writes, of secrets or of the API. What must be
-// masked is written through a wrapper around the [Writer]: a wrapper has no
-// File method, so a command gets a pipe instead of the file. Its invariant: the
+// masked is written through a wrapper around the [Writer], which gives no
+// File, so that a command gets a pipe instead of it. Its invariant: the
 // name of a log and the bytes in front of its end never change; a log only
 // grows.
 //
