@@ -131,7 +131,16 @@ func serverFor(t *testing.T, page, dir string) []string {
 	}
 	server := agenttest.Launch(t, filepath.Join(binDir, "gitdag"), []string{"HOME=" + t.TempDir()},
 		append([]string{"server", "--port", "0"}, args...)...)
-	return []string{"GITDAG_ENDPOINT=" + server.Address()}
+	address := server.Address()
+	for _, b := range blocks(t, page) {
+		for line := range strings.Lines(b.text) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "time=…") && !lineLike(line).MatchString(server.Log()) {
+				t.Errorf("%s: no line %q in the log:\n%s", b.where(), line, server.Log())
+			}
+		}
+	}
+	return []string{"GITDAG_ENDPOINT=" + address}
 }
 
 // session runs the commands of a console block.
