@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -84,6 +85,12 @@ func noSecret(key string) error {
 // projectSecrets is the store as the API sees it.
 type projectSecrets struct{ *secret.Store }
 
+// Keys lists the secrets that a project has.
+func (s projectSecrets) Keys(project uint64) ([]string, error) {
+	keys, err := s.Store.Keys(project)
+	return keys, secretError(err)
+}
+
 // Set keeps a secret.
 func (s projectSecrets) Set(project uint64, key, value string) error {
 	return secretError(s.Store.Set(project, key, value))
@@ -96,7 +103,10 @@ func (s projectSecrets) Delete(project uint64, key string) error {
 
 func secretError(err error) error {
 	var invalid *secret.Invalid
+	var other *secret.OtherKey
 	switch {
+	case errors.As(err, &other):
+		return &api.Error{Message: err.Error() + "; secrets.old_key_files takes it", Status: http.StatusNotImplemented}
 	case errors.As(err, &invalid):
 		return &api.Invalid{Reason: invalid}
 	case errors.Is(err, secret.ErrDisabled):

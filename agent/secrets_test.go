@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"gitdag/agent/api"
 	"gitdag/engine/secret/agefile"
 )
 
@@ -44,6 +45,17 @@ func TestKeyForSecretsIsReplaced(t *testing.T) {
 	restart(second)
 	r.log.Await(t, `level=ERROR msg="not all secrets can be read" err=".*project 1 .*which is not configured"`)
 	works("with another key", false)
+	for method, body := range map[string]string{http.MethodGet: "", http.MethodPut: `{"value": "new"}`} {
+		path := "/api/projects/" + id + "/secrets"
+		if body != "" {
+			path += "/db.password"
+		}
+		var answer api.Error
+		got := r.ask(method, path, body, "", &answer)
+		if got != http.StatusNotImplemented || !strings.Contains(answer.Message, "which is not configured") {
+			t.Errorf("%s with another key: got %d, %q", method, got, answer.Message)
+		}
+	}
 	restart("")
 	r.log.Await(t, `level=ERROR msg="not all secrets can be read" err=".*project 1 .*no key for secrets is configured"`)
 

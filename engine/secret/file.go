@@ -38,6 +38,14 @@ type keyring map[string]Key
 
 var encoding = base64.StdEncoding.Strict()
 
+// OtherKey is the error for secrets that were sealed with a key that is not
+// configured; ID names it.
+type OtherKey struct{ ID string }
+
+func (e *OtherKey) Error() string {
+	return fmt.Sprintf("it was sealed with the key %.20q, which is not configured", e.ID)
+}
+
 // encodeFile writes the file of a project; entries are sorted.
 func encodeFile(project uint64, entries []entry, key Key) []byte {
 	var b bytes.Buffer
@@ -138,7 +146,7 @@ func (r keyring) openValue(project uint64, e entry) (string, error) {
 func (r keyring) open(e entry, bound []byte) ([]byte, error) {
 	key, ok := r[e.sealer]
 	if !ok {
-		return nil, fmt.Errorf("it was sealed with the key %.20q, which is not configured", e.sealer)
+		return nil, &OtherKey{e.sealer}
 	}
 	sealed, err := encoding.DecodeString(e.sealed)
 	if err != nil {
