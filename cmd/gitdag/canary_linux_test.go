@@ -131,7 +131,7 @@ func watchProcesses(forms []string) *processes {
 	p := &processes{stop: make(chan struct{}), done: make(chan struct{})}
 	go func() { // ends by end
 		defer close(p.done)
-		tick := time.NewTicker(2 * time.Millisecond)
+		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			p.look(forms)
