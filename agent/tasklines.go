@@ -31,7 +31,7 @@ func around(operators *operator.Registry, log *slog.Logger) func(context.Context
 			}
 		}
 		var poll *operator.Poll
-		if c.Task.State == nil { // not at each poll
+		if c.Task.State == nil && !c.Survived { // not at each poll
 			tell("INFO", operator.Describe(c.Task))
 		}
 		result, err := run(ctx)

@@ -85,6 +85,9 @@ type Call struct {
 	Task     *operator.Task
 	// Silent marks the rows that only stand for an alert which the core raises.
 	Silent bool
+	// Survived tells that an agent which is gone has begun the execution, and its
+	// log.
+	Survived bool
 	// Mask masks the secrets of the project in a text for people. The log and the
 	// runner's errors are masked already.
 	Mask func(text string) string

@@ -265,7 +265,7 @@ func (r *run) execute(ctx context.Context) (*operator.Result, error) {
 	}
 	task, log, done := r.task(typ, config, localConfig, zone)
 	defer done()
-	call := &Call{Dispatch: r.d, Task: task, Silent: r.silent(), Mask: r.mask.Mask}
+	call := &Call{Dispatch: r.d, Task: task, Silent: r.silent(), Mask: r.mask.Mask, Survived: e.options.Survived[r.d.Lease]}
 	around := e.options.Around
 	if around == nil {
 		around = func(ctx context.Context, _ *Call, run Runner) (*operator.Result, error) { return run(ctx) }
@@ -326,7 +326,8 @@ func (r *run) readRetries(config *params.Map, reads bool) error {
 func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Location) (t *operator.Task, log *maskedLog, done func()) {
 	e, d := r.e, r.d
 	a := &d.View.Attempt
-	log = newMaskedLog(e.options.Logs.Begin(a.ID, d.Lease.Task, d.Lease.Execution, d.FullName, e.now()), r.mask)
+	counted := &countedLog{TaskLog: e.options.Logs.Begin(a.ID, d.Lease.Task, d.Lease.Execution, d.FullName, e.now())}
+	log = newMaskedLog(counted, r.mask)
 	t = &operator.Task{
 		FullName: d.FullName, ID: d.Lease.Task, Execution: d.Lease.Execution, Project: a.Project,
 		Key:  fmt.Sprintf("%s/%d/%d", d.View.Session.UUID, a.ID, d.Lease.Task),
@@ -340,6 +341,10 @@ func (r *run) task(typ string, config, localConfig *params.Map, zone *time.Locat
 		MaxTasks: e.maxTasks(),
 	}
 	if e.options.Journal != nil {
+		t.Lines = func() int {
+			_ = log.flush() // its error is that of closing, too
+			return int(counted.lines.Load())
+		}
 		t.Later = func(f func()) { r.later = append(r.later, f) }
 	}
 	if e.options.Printed != nil {

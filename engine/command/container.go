@@ -29,8 +29,8 @@ type Container struct {
 	// Printed opens what agents that are gone have kept of the run's output; nil
 	// for nothing.
 	Printed func() (io.ReadCloser, error)
-	// Lines tells how many lines this agent has put into the run's output; nil for
-	// none.
+	// Lines tells how many lines this agent has put into what keeps the run's
+	// output; nil for none.
 	Lines func() int
 	// Later has something done when the result of the run is safe. Where it and
 	// Files are set, the container stays until then, so that the next agent can

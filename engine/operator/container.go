@@ -24,7 +24,7 @@ func container(ctx context.Context, t *Task) (*command.Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &command.Container{Environ: t.Environ, Later: t.Later, Printed: t.Printed}
+	c := &command.Container{Environ: t.Environ, Later: t.Later, Lines: t.Lines, Printed: t.Printed}
 	for _, read := range []func() error{
 		option(docker, "image", params.String, &c.Image),
 		option(docker, "docker", params.String, &c.Program),

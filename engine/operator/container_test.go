@@ -3,7 +3,6 @@ package operator_test
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,8 +24,6 @@ type containers struct {
 	asks []command.Command
 	// lacks are programs that the image has not.
 	lacks string
-	// before, where set, is called before anything runs.
-	before func(c command.Command)
 	// program is what runs instead of the container's; nil for one that succeeds.
 	program func(c command.Command) (command.Exit, error)
 }
@@ -36,9 +33,6 @@ func (x *containers) Run(_ context.Context, c command.Command) (command.Exit, er
 	if c.Container == nil {
 		x.t.Errorf("%q ran on this machine", c.Args)
 		return command.Exit{}, nil
-	}
-	if x.before != nil {
-		x.before(c)
 	}
 	if strings.Contains(x.lacks, c.Args[0]) {
 		return command.Exit{}, exec.ErrNotFound
@@ -92,7 +86,7 @@ func TestContainer(t *testing.T) {
 			}
 			got := x.asks[0]
 			tt.want.Project, tt.want.Environ = p.root, task.Environ
-			ignored := cmpopts.IgnoreFields(command.Container{}, "Files", "Prepare", "Later", "Lines")
+			ignored := cmpopts.IgnoreFields(command.Container{}, "Files", "Prepare", "Later")
 			if diff := cmp.Diff(tt.want, *got.Container, ignored); diff != "" {
 				t.Errorf("container (-want +got):\n%s", diff)
 			}
@@ -193,18 +187,9 @@ func TestFilesOfAContainerThatWasEnded(t *testing.T) {
 	}
 }
 
-// Both are tried, and what the first try has printed is known to the second.
 func TestPythonOfAnImage(t *testing.T) {
 	p := newProject(t)
 	x := &containers{t: t, lacks: "python python3"}
-	x.before = func(c command.Command) {
-		if got, want := c.Container.Lines(), 2*(len(x.asks)-1); got != want {
-			t.Errorf("%s: got %d lines, want %d", c.Args[0], got, want)
-		}
-		if _, err := io.WriteString(c.Output, "pulling\npulled\n"); err != nil {
-			t.Error(err)
-		}
-	}
 	wantFailure(t, p.inContainer(x, params.Of("image", "box"), "py>", "f"),
 		"neither python nor python3 is there: executable file not found in $PATH (runtime)")
 	if len(x.asks) != 2 || x.asks[1].Args[0] != "python3" {

@@ -55,6 +55,8 @@ type Task struct {
 	Log       Log
 	Workspace Workspace
 	Commands  command.Executor
+	// Lines tells how many lines Log has; nil where nothing outlives it.
+	Lines func() int
 	// Printed opens what agents that are gone have kept of this execution's output;
 	// nil where nothing outlives one.
 	Printed func() (io.ReadCloser, error)
@@ -79,8 +81,6 @@ type Task struct {
 	// lasting tells that a program has ended whose container the next agent finds
 	// as long as the result is not safe.
 	lasting bool
-	// printed counts what is printed around a container; nil without one.
-	printed *countedLog
 }
 
 // Log takes what a task prints. File gives the file behind it, for a child

@@ -1,12 +1,9 @@
 package operator
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 
 	"gitdag/engine/command"
 	"gitdag/engine/params"
@@ -44,9 +41,6 @@ func (p program) run(ctx context.Context, t *Task) (int, error) {
 	switch {
 	case c.Container != nil:
 		c.Container.Files, c.Container.Prepare = p.files, p.prepare
-		if c.Container.Program == "" {
-			t.count(&c)
-		}
 	case p.prepare != nil:
 		if err := p.prepare(); err != nil {
 			return 0, err
@@ -56,28 +50,6 @@ func (p program) run(ctx context.Context, t *Task) (int, error) {
 	t.lasting = c.Container != nil && err == nil
 	return exit.Code, err
 }
-
-// count has the lines counted that c prints.
-func (t *Task) count(c *command.Command) {
-	if t.printed == nil {
-		t.printed = &countedLog{Writer: t.Log}
-	}
-	c.Output, c.Container.Lines = t.printed, t.printed.count
-}
-
-// countedLog counts the lines that an execution has printed.
-type countedLog struct {
-	io.Writer
-	lines atomic.Int64
-}
-
-func (l *countedLog) Write(p []byte) (int, error) {
-	n, err := l.Writer.Write(p)
-	l.lines.Add(int64(bytes.Count(p[:n], []byte{'\n'})))
-	return n, err
-}
-
-func (l *countedLog) count() int { return int(l.lines.Load()) }
 
 // discard removes the files of a program that has run: those of a container when
 // the result is safe, for without it they are what the next agent goes on from.

@@ -31,7 +31,12 @@ func (x *Executor) resume(ctx context.Context, e *engine, c command.Command, s s
 	}
 	x.o.Log.Info("a container of an earlier run goes on", "run", s.run, "container", s.id)
 	r := &attended{x: x, e: e, id: s.id, tty: info.Config.Tty, limited: info.HostConfig.Memory > 0, out: x.rest(c, s)}
-	exit, err = r.resume(ctx, info.HostConfig.LogConfig.Type, c.Output)
+	if info.State.Status == container.StateCreated {
+		err = r.start(ctx)
+	}
+	if err == nil {
+		exit, err = r.resume(ctx, info.HostConfig.LogConfig.Type, c.Output)
+	}
 	x.release(ctx, e, c, s.id, err)
 	return exit, true, err
 }
@@ -63,16 +68,21 @@ func (r *attended) resume(ctx context.Context, logDriver string, told io.Writer)
 // counted, for secrets that are masked change their lengths.
 func (x *Executor) rest(c command.Command, s survivor) io.Writer {
 	if c.Output == nil || c.Container.Printed == nil {
-		return c.Output
+		return direct(c.Output)
 	}
 	lines, begun, err := measure(c.Container.Printed)
 	if err != nil {
 		x.o.Log.Warn("what a container had printed is not known; it is written again", "run", s.run, "err", err)
+		return direct(c.Output)
 	}
-	if lines -= s.lines; lines < 0 {
-		return c.Output
+	lines -= s.lines
+	if c.Container.Lines != nil {
+		lines -= c.Container.Lines() // what this agent has written is no output of the container
 	}
-	return &rest{out: c.Output, skip: lines, begun: begun}
+	if lines < 0 {
+		return direct(c.Output)
+	}
+	return &rest{out: direct(c.Output), skip: lines, begun: begun}
 }
 
 // measure counts the lines of a text, and returns what follows the last one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -38,21 +39,34 @@ func (x *Executor) runContainer(ctx context.Context, c command.Command) (command
 	if s.config.Image, err = x.prepare(ctx, e, c, s); err != nil {
 		return command.Exit{}, err
 	}
+	// What is in the log already is kept from here on, and can be counted.
+	out := direct(c.Output)
+	// Before there is a container: one that is there can be started.
+	if err := prepareFiles(c.Container); err != nil {
+		return command.Exit{}, err
+	}
 	id, err := x.create(ctx, e, c, s)
 	if err != nil {
 		return command.Exit{}, err
 	}
-	r := &attended{x: x, e: e, id: id, tty: s.config.Tty, limited: s.host.Memory > 0, out: c.Output}
+	r := &attended{x: x, e: e, id: id, tty: s.config.Tty, limited: s.host.Memory > 0, out: out}
 	var exit command.Exit
-	err = e.checkSight(ctx, id, s.project)
-	if err == nil {
-		err = prepareFiles(c.Container)
-	}
-	if err == nil {
+	if err = e.checkSight(ctx, id, s.project); err == nil {
 		exit, err = r.run(ctx)
 	}
 	x.release(ctx, e, c, id, err)
 	return exit, err
+}
+
+// direct returns the file behind an output, if there is one: what is written there is
+// kept although this process dies.
+func direct(out io.Writer) io.Writer {
+	if of, ok := out.(interface{ File() (*os.File, error) }); ok {
+		if f, err := of.File(); err == nil {
+			return f
+		}
+	}
+	return out
 }
 
 // lasts tells whether the container of a command stays until its result is safe.

@@ -96,20 +96,24 @@ func (x *Executor) end(ctx context.Context, e *engine, s survivor) error {
 	return err
 }
 
-// canGoOn tells whether a container runs, or has come to its own end, and its files
-// are there.
+// canGoOn tells whether a container runs, has come to its own end or can be started,
+// and its files are there.
 func (x *Executor) canGoOn(ctx context.Context, e *engine, s survivor) bool {
 	if _, err := os.Stat(s.files); s.files == "" || err != nil {
 		return false
 	}
-	switch s.state {
-	case container.StateRunning, container.StatePaused, container.StateRestarting:
+	// The answer waits for a start that is under way.
+	info, err := e.api.ContainerInspect(ctx, s.id)
+	if err != nil {
+		return false
+	}
+	switch info.State.Status {
+	case container.StateRunning, container.StatePaused, container.StateRestarting, container.StateCreated:
 		return true
 	case container.StateExited:
-		info, err := e.api.ContainerInspect(ctx, s.id)
-		return err == nil && !(e.local() && cutOff(info.State, bootTime()))
+		return !(e.local() && cutOff(info.State, bootTime()))
 	}
-	return false // it was not started
+	return false
 }
 
 // cutOff tells whether a container ended with its machine. The engine notices that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -177,6 +178,31 @@ func TestAContainerThatEndedAlone(t *testing.T) {
 		t.Errorf("got status %d and %q, want 4 and the rest of its output", exit.Code, out)
 	}
 	second.settle()
+}
+
+// TestAContainerThatWasNotStarted: it is started, once.
+func TestAContainerThatWasNotStarted(t *testing.T) {
+	t.Parallel()
+	for program, want := range map[string]error{"sh": nil, "no-such-program": exec.ErrNotFound} {
+		b := newBench(t)
+		b.write("files", "prepared\n")
+		b.write("go", "")
+		b.engine.Run(t, "create", "--network", "none", "--log-driver", "local", "--label", Label+"="+b.id+"/1/1", "--label", filesLabel+"="+b.project+"/files",
+			"--volume", b.project+":"+b.project, "--workdir", b.project, box, program, "-c", untilGo)
+		next := b.agent()
+		next.takeOver(all, 0)
+		out := newLineWriter()
+		c := next.lasting(untilGo, "")
+		c.Output = out
+		exit, err := next.x.Run(t.Context(), c)
+		if !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", program, err, want)
+		}
+		if want == nil && (exit.Code != 4 || out.String() != "one\ntwo\n") {
+			t.Errorf("got status %d and %q, want 4 and all that it printed", exit.Code, out)
+		}
+		next.settle()
+	}
 }
 
 // TestWhatCannotGoOn: such a container is ended, and another one does the work.
