@@ -75,7 +75,7 @@ func (spilling) Run(ctx context.Context, t *operator.Task) (*operator.Result, er
 	return nil, err
 }
 
-// Whatever an operator spills of a secret is in no journal, no record, no alert, no
+// Whatever an operator spills of its secrets is in no journal, no record, no alert, no
 // task's log and not in the engine's own.
 func TestSecretsStayWithTheirOperators(t *testing.T) {
 	const stored, masked = "A secret would be written to disk: ", "it is ***!"

@@ -240,7 +240,7 @@ func spills(t *testing.T, found map[string][]byte, forms []string) {
 	t.Logf("looked at %d texts, %d bytes", len(found), size)
 }
 
-// An agent whose tasks spill a secret in every way shows it nowhere: not in logs,
+// An agent whose tasks spill their secrets in every way shows none anywhere: not in logs,
 // journal, archives, alerts, answers, or arguments of processes, and neither does it
 // after it was killed and started again.
 func TestCanaryOnAnAgent(t *testing.T) {
@@ -358,7 +358,7 @@ func TestCanaryOnAnAgent(t *testing.T) {
 	spills(t, found, forms)
 }
 
-// Local runs neither show nor keep the secret.
+// Local runs neither show nor keep the secrets of their tasks.
 func TestCanaryInLocalRuns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
