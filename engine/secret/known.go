@@ -14,6 +14,9 @@ const (
 	// forgetAfter is how long a value stays masked after it was last seen: one that
 	// was replaced may still be in a file of an attempt.
 	forgetAfter = 24 * time.Hour
+	// idleAfter is how long the matcher of a project whose tasks do not run stays
+	// in memory: that of a long value takes megabytes.
+	idleAfter = 5 * time.Minute
 )
 
 // Secrets hands values out, to tasks. Where it has a method Values as [Reader]'s,
@@ -34,6 +37,7 @@ type Masks struct {
 	now      func() time.Time
 	mu       sync.Mutex
 	projects map[uint64]*Known
+	swept    time.Time
 }
 
 // NewMasks returns masks with a clock.
@@ -50,6 +54,9 @@ func (m *Masks) Of(ctx context.Context, project uint64, secrets Secrets) *Known 
 		k = &Known{now: m.now, sightings: &sightings{map[string]time.Time{}}}
 		m.projects[project] = k
 	}
+	now := m.now()
+	k.used = now
+	m.sweep(now)
 	m.mu.Unlock()
 	if l, ok := secrets.(lister); ok {
 		k.refresh(ctx, l)
@@ -57,10 +64,24 @@ func (m *Masks) Of(ctx context.Context, project uint64, secrets Secrets) *Known 
 	return k
 }
 
+// sweep lets go of what idle projects do not need until they run again.
+func (m *Masks) sweep(now time.Time) {
+	if since := now.Sub(m.swept); since >= 0 && since < idleAfter {
+		return
+	}
+	m.swept = now
+	for _, k := range m.projects {
+		if now.Sub(k.used) >= idleAfter {
+			k.release()
+		}
+	}
+}
+
 // Known is the masker of a project.
 type Known struct {
 	Masker
-	now func() time.Time
+	now  func() time.Time
+	used time.Time // the masks'
 
 	refreshing sync.Mutex
 	refreshed  time.Time

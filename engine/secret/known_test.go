@@ -96,6 +96,39 @@ func TestMasksKnowWhatSourcesHave(t *testing.T) {
 	}
 }
 
+// A project that does not run keeps no matcher, and masks as before when it runs
+// again, also what is being written.
+func TestMasksOfIdleProjects(t *testing.T) {
+	c := newClock()
+	masks := NewMasks(c.now)
+	secrets := &listing{secretMap: secretMap{"a": "the-value"}}
+	var out strings.Builder
+	k := masks.Of(t.Context(), 1, secrets)
+	w := k.Writer(&out)
+	write := func(text string) {
+		_, err := w.Write([]byte(text))
+		must(t, err)
+	}
+	write("the-v")
+	c.Time = c.Add(2 * idleAfter)
+	masks.Of(t.Context(), 2, secrets)
+	if k.matcher != nil {
+		t.Error("the matcher of an idle project is kept")
+	}
+	write("alue the-value")
+	must(t, w.Flush())
+	if got, want := out.String(), "*** ***"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	c.Time = c.Add(idleAfter / 2)
+	masks.Of(t.Context(), 1, secrets).Mask("")
+	c.Time = c.Add(idleAfter / 2)
+	masks.Of(t.Context(), 2, secrets)
+	if k.matcher == nil {
+		t.Error("the matcher of a project that runs is dropped")
+	}
+}
+
 // A reader lists what all its sources have, however many of them fail.
 func TestReaderListsValues(t *testing.T) {
 	dir := t.TempDir()

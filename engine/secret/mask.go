@@ -74,6 +74,13 @@ func (m *Masker) current() *matcher {
 	return m.matcher
 }
 
+// release lets go of the matcher, which is made again when it is needed.
+func (m *Masker) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.matcher = nil
+}
+
 // Format writes that it is a masker: never what it masks.
 func (m *Masker) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "masker") }
 
