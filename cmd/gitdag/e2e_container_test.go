@@ -103,7 +103,7 @@ const containerTasks = `
 `
 
 // An agent that is killed at any moment leaves containers, and the next one goes on
-// with them: each task is run once, and what it has printed is in the log once.
+// with them (crash, 4.4): each task is run once, and what it has printed is in the log once.
 func TestContainersOfAKilledAgent(t *testing.T) {
 	const kills, tasks = 16, 4
 	s := newContainerSite(t)
@@ -227,4 +227,25 @@ func TestKillOfAContainerOfAnEarlierAgent(t *testing.T) {
 		t.Errorf("got %d runs and %q, want one that was asked to end", len(runs), got)
 	}
 	agenttest.Eventually(t, "no container is left", func() bool { return s.containers() == "" }, p.Log)
+}
+
+// A container of a run that was killed comes to its own end, and is removed then.
+func TestContainerOfAKilledRun(t *testing.T) {
+	s := newContainerSite(t)
+	dir := t.TempDir()
+	text := strings.ReplaceAll("+t:\n  docker: {image: box, run_options: [--network, none, '-v', 'OUT:OUT']}\n"+
+		"  sh>: echo run >>OUT/runs; until [ -e OUT/go ]; do sleep 0.05; done; echo ended >>OUT/ended\n", "OUT", s.out)
+	if err := os.WriteFile(filepath.Join(dir, "w.dig"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := agenttest.Launch(t, s.bin, s.engine.Env, "run", "--project", dir, "w")
+	agenttest.Eventually(t, "the container runs", func() bool { return len(s.lines("runs")) == 1 }, p.Log)
+	p.Kill()
+	if err := os.WriteFile(filepath.Join(s.out, "go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	agenttest.Eventually(t, "no container is left", func() bool { return s.containers() == "" }, p.Log)
+	if got := s.lines("ended"); len(got) != 1 {
+		t.Errorf("got %q, want it to have come to its end", got)
+	}
 }

@@ -55,6 +55,8 @@ func (p *project) inContainer(x *containers, docker any, own ...any) *operator.T
 	return task
 }
 
+// What a task says of its container, and that nothing else decides where it runs
+// (O8, O9).
 func TestContainer(t *testing.T) {
 	p := newProject(t)
 	p.workdir = "sub"
@@ -79,7 +81,7 @@ func TestContainer(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x := &containers{t: t}
-			task := p.inContainer(x, tt.docker, "sh>", "true", "word", "given", "_env", params.Of("OWN", "x"))
+			task := p.inContainer(x, tt.docker, "sh>", "true", "word", "given", "kubernetes", params.Of("Pod", "x"), "ecs", params.Of("task_definition_arn", "x"), "_env", params.Of("OWN", "x"))
 			mustRun(t, task)
 			if len(x.asks) != 1 {
 				t.Fatalf("got %d programs, want 1", len(x.asks))

@@ -88,6 +88,7 @@ func newSpec(c command.Command) (*spec, error) {
 	s := &spec{project: c.Container.Project, environ: c.Container.Environ}
 	// What a container prints is kept once, by us, but for the next agent.
 	s.host.LogConfig.Type = cond(lasts(c), "local", "none")
+	s.host.AutoRemove = !lasts(c) // so that it goes even if we do not see its end
 	if err := readFlags("run_options", c.Container.RunOptions, runFlags, s); err != nil {
 		return nil, err
 	}
@@ -150,7 +151,15 @@ func (x *Executor) remove(ctx context.Context, e *engine, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
-	if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
+	if cerrdefs.IsConflict(err) { // the engine is about to
+		gone, lost := e.api.ContainerWait(ctx, id, container.WaitConditionRemoved)
+		select {
+		case <-gone:
+			return
+		case err = <-lost:
+		}
+	}
+	if err != nil && !cerrdefs.IsNotFound(err) {
 		x.o.Log.Warn("a container was not removed", "container", id, "err", err)
 	}
 }
