@@ -268,3 +268,27 @@ func TestCacheForgets(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a commit brings is refused, or can be read, written and read again.
+func FuzzParse(f *testing.F) {
+	const to = "recipients: [age14nuuy4lvnkgf40wa3sqfgl8hdmn9jn0xns9ytr3u5kfhkpduc30sejn0uu]\n"
+	for _, text := range []string{to + "secrets: {a: x}\n", to + "secrets:\n  a.b: |\n    x\n  # c\n  d: &e y\n", "{}", to + "secrets: &x {a: *x}", "a: b", to + "secrets: !!set {a}"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := Parse([]byte(text))
+		if err != nil {
+			return
+		}
+		file.Delete("a")
+		keys := file.Keys()
+		out, err := file.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse(out)
+		if err != nil || !slices.Equal(again.Keys(), keys) {
+			t.Fatalf("%q is written as %q: %v", text, out, err)
+		}
+	})
+}
