@@ -53,6 +53,9 @@ func (a *Agent) startEngine(ctx context.Context) error {
 	if o.Survived, err = takeOver(ctx, a.containers, a.store.id, a.store.state, a.log); err != nil {
 		return err
 	}
+	o.Resumed = func(l flow.Lease) {
+		a.containers.EndUnused(context.WithoutCancel(ctx), command.Run(a.store.id, l.Task, l.Execution))
+	}
 	if d := a.options.Directory; d != nil {
 		inPlace := &workspace.InPlace{Name: "agent-" + a.store.id}
 		a.onStop(func(context.Context) { inPlace.Close() })

@@ -127,6 +127,9 @@ type Options struct {
 	// Survived are the leases of State whose programs go on without the agent that
 	// has started them: their operators run once more under the same lease.
 	Survived map[flow.Lease]bool
+	// Resumed is called when the result of one of Survived is durable; nil for nobody
+	// who wants to know.
+	Resumed func(flow.Lease)
 	// Printed opens what agents that are gone have kept of an execution's output;
 	// nil where none can be.
 	Printed func(attempt, task uint64, execution int) (io.ReadCloser, error)

@@ -63,6 +63,9 @@ func (w *workers) start(d *flow.Dispatch, durable <-chan struct{}) {
 			for _, f := range r.later {
 				f()
 			}
+			if w.e.options.Survived[d.Lease] && w.e.options.Resumed != nil {
+				w.e.options.Resumed(d.Lease)
+			}
 		}
 		if err != nil && !errors.Is(err, flow.ErrStaleLease) && w.e.Err() == nil {
 			w.e.log.Error("the result of a task was not accepted", "task", d.FullName, "err", err)

@@ -34,10 +34,10 @@ func newContainerSite(t *testing.T) *containerSite {
 	}
 }
 
-func (s *containerSite) launch() *agenttest.Process {
+func (s *containerSite) launch(more ...string) *agenttest.Process {
 	s.t.Helper()
-	return agenttest.Launch(s.t, s.bin, s.engine.Env, "agent", "--repo", s.repo.Path(), "--data", s.data,
-		"--poll", "1s", "--listen", "127.0.0.1:0", "--tasks-kill-grace", "1s")
+	return agenttest.Launch(s.t, s.bin, s.engine.Env, append([]string{"agent", "--repo", s.repo.Path(), "--data", s.data,
+		"--poll", "1s", "--listen", "127.0.0.1:0", "--tasks-kill-grace", "1s"}, more...)...)
 }
 
 // push makes a workflow live whose tasks run in a container that can write to out.
@@ -227,6 +227,45 @@ func TestKillOfAContainerOfAnEarlierAgent(t *testing.T) {
 		t.Errorf("got %d runs and %q, want one that was asked to end", len(runs), got)
 	}
 	agenttest.Eventually(t, "no container is left", func() bool { return s.containers() == "" }, p.Log)
+}
+
+// What a container prints of a secret is masked in the logs of both agents. Where the
+// secret is gone the task fails, and its container is ended.
+func TestSecretsOfAContainerThatGoesOn(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		s := newContainerSite(t)
+		dir := t.TempDir()
+		file := filepath.Join(dir, "canary")
+		if err := os.WriteFile(file, []byte("of-the-coal-mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.push("w", `+t: {sh>: 'echo run >>OUT/runs; echo "before ${secret:canary}"; until [ -e OUT/go ]; do sleep 0.05; done; echo "after ${secret:canary}"'}`+"\n")
+		p := s.launch("--secrets-dir", dir)
+		begin(t, p, "w")
+		agenttest.Eventually(t, "the first line is in the log", func() bool {
+			return strings.Contains(gitdag(t, []string{"GITDAG_ENDPOINT=" + p.Address()}, "log", "1").stdout, "before ***\n")
+		}, p.Log)
+		p.Kill()
+		if gone {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := os.WriteFile(filepath.Join(s.out, "go"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		p = s.launch("--secrets-dir", dir)
+		agenttest.Eventually(t, "the attempt is over", func() bool { return len(s.audit().Settled) == 1 }, p.Log)
+		if got := s.audit().Settled[1]; got == gone {
+			t.Errorf("secret gone %v: got success %v", gone, got)
+		}
+		if got := s.log(p, 1, "+w+t"); !gone && got != "before ***\nafter ***\n" {
+			t.Errorf("got log %q, want both lines once, masked", got)
+		}
+		agenttest.Eventually(t, "no container is left", func() bool { return s.containers() == "" }, p.Log)
+		if n := len(s.lines("runs")); n != 1 {
+			t.Errorf("secret gone %v: got %d runs, want 1", gone, n)
+		}
+	}
 }
 
 // A container of a run that was killed comes to its own end, and is removed then.

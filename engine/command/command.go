@@ -85,7 +85,12 @@ func CutMarker(env []string) (rest []string, run string) {
 // processes of one execution of a task. dataID names the data directory and
 // has no slash.
 func Marker(dataID string, task uint64, execution int) string {
-	return markerName + "=" + dataID + "/" + strconv.FormatUint(task, 10) + "/" + strconv.Itoa(execution)
+	return markerName + "=" + Run(dataID, task, execution)
+}
+
+// Run is the name of an execution that its [Marker] has.
+func Run(dataID string, task uint64, execution int) string {
+	return dataID + "/" + strconv.FormatUint(task, 10) + "/" + strconv.Itoa(execution)
 }
 
 // ParseRun reads what a [Marker] says.

@@ -153,14 +153,36 @@ func (x *Executor) settleOwed(ctx context.Context, e *engine) error {
 	return nil
 }
 
+// EndUnused ends the container of a run that TakeOver kept, and that has not gone on
+// with it.
+func (x *Executor) EndUnused(ctx context.Context, run string) {
+	s, ok := x.pick(run)
+	if !ok {
+		return
+	}
+	e, err := x.connect(ctx)
+	if err == nil {
+		err = x.end(ctx, e, s)
+	}
+	if err != nil {
+		x.o.Log.Warn("a container of an earlier run was not ended as it should", "container", s.id, "err", err)
+	}
+}
+
+// pick returns a container that nobody has taken.
+func (x *Executor) pick(run string) (survivor, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s, ok := x.survivors[run]
+	delete(x.survivors, run)
+	return s, ok
+}
+
 // take returns the container that a command goes on with, if there is one. One with
 // other files belongs to something that the execution does no more.
 func (x *Executor) take(ctx context.Context, e *engine, c command.Command) (survivor, bool) {
 	_, run := command.CutMarker(c.Env)
-	x.mu.Lock()
-	s, ok := x.survivors[run]
-	delete(x.survivors, run)
-	x.mu.Unlock()
+	s, ok := x.pick(run)
 	if ok && s.files != c.Container.Files {
 		if err := x.end(ctx, e, s); err != nil {
 			x.o.Log.Warn("a container of an earlier run was not ended as it should", "container", s.id, "err", err)

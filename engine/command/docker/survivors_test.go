@@ -247,6 +247,24 @@ func TestWhatCannotGoOn(t *testing.T) {
 	}
 }
 
+// TestNobodyGoesOn: a container that was kept and not used is ended.
+func TestNobodyGoesOn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	first := b.agent()
+	first.begin(first.lasting(untilGo, ""))
+	next := b.agent()
+	next.takeOver(all, 0)
+	next.x.EndUnused(t.Context(), command.Run(b.id, 2, 1))
+	if left := b.containers(); !strings.Contains(left, "running") {
+		t.Errorf("after the end of another one: got %q, want it to run", left)
+	}
+	next.x.EndUnused(t.Context(), command.Run(b.id, 1, 1))
+	if left := b.containers(); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}
+
 // TestKillOfAContainerThatWentOn: it is stopped and removed like any.
 func TestKillOfAContainerThatWentOn(t *testing.T) {
 	t.Parallel()
