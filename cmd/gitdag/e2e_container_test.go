@@ -36,8 +36,10 @@ func newContainerSite(t *testing.T) *containerSite {
 
 func (s *containerSite) launch(more ...string) *agenttest.Process {
 	s.t.Helper()
-	return agenttest.Launch(s.t, s.bin, s.engine.Env, append([]string{"agent", "--repo", s.repo.Path(), "--data", s.data,
-		"--poll", "1s", "--listen", "127.0.0.1:0", "--tasks-kill-grace", "1s"}, more...)...)
+	return agenttest.Launch(s.t, s.bin, s.engine.Env, append([]string{
+		"agent", "--repo", s.repo.Path(), "--data", s.data,
+		"--poll", "1s", "--listen", "127.0.0.1:0", "--tasks-kill-grace", "1s",
+	}, more...)...)
 }
 
 // push makes a workflow live whose tasks run in a container that can write to out.
