@@ -20,6 +20,10 @@ import (
 
 // runContainer runs a command in a container of the engine.
 func (x *Executor) runContainer(ctx context.Context, c command.Command) (command.Exit, error) {
+	s, err := newSpec(c)
+	if err != nil {
+		return command.Exit{}, err
+	}
 	e, err := x.connect(ctx)
 	if err != nil {
 		return command.Exit{}, err
@@ -28,10 +32,6 @@ func (x *Executor) runContainer(ctx context.Context, c command.Command) (command
 		if exit, ok, err := x.resume(ctx, e, c, left); ok {
 			return exit, err
 		}
-	}
-	s, err := newSpec(c)
-	if err != nil {
-		return command.Exit{}, err
 	}
 	if err := e.mountProject(s, c.Container.SELinux); err != nil {
 		return command.Exit{}, err
