@@ -3,14 +3,19 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"gitdag/bench/agenttest"
 )
 
 // TestMain lets the test binary stand in for the program: scripts, and tests
 // that need a process of its own, run it under the name gitdag.
 func TestMain(m *testing.M) {
+	name, value, _ := strings.Cut(agenttest.Quick, "=")
+	_ = os.Setenv(name, value) // for the processes that tests start
 	testscript.Main(m, map[string]func(){"gitdag": main})
 }
 
@@ -33,6 +38,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serve, "like": like, "ask": ask, "stop": stop, "hangup": hangup},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
+			e.Vars = append(e.Vars, agenttest.Quick)
 			e.Values[lastKey] = &last{}
 			return nil
 		},
