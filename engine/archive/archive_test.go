@@ -183,7 +183,9 @@ func TestPackRefuses(t *testing.T) {
 	if _, err := Pack(io.Discard, filepath.Join(dir, "none"), PackOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want an error for a directory that is not there", err)
 	}
-	if _, err := Pack(brokenPipe{}, filepath.Dir(dir), PackOptions{}); !errors.Is(err, syscall.EPIPE) {
+	whole := t.TempDir()
+	lay(t, whole, map[string]string{"a.dig": "a"})
+	if _, err := Pack(brokenPipe{}, whole, PackOptions{}); !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("got %v, want the writer's error", err)
 	}
 }
