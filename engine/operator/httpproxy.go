@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gitdag/engine/params"
+	"gitdag/internal/envproxy"
 )
 
 // readTransport reads how the server is reached.
@@ -54,7 +55,7 @@ func (r *requestReader) proxy(ctx context.Context) (proxyChoice, error) {
 		return http.ProxyURL(r.client.Proxy), nil
 	}
 	if getenv := r.client.Getenv; getenv != nil {
-		return func(request *http.Request) (*url.URL, error) { return environmentProxy(request.URL, getenv) }, nil
+		return func(request *http.Request) (*url.URL, error) { return envproxy.For(request.URL, getenv) }, nil
 	}
 	return EnvironmentProxy(r.t), nil
 }
@@ -62,7 +63,7 @@ func (r *requestReader) proxy(ctx context.Context) (proxyChoice, error) {
 // EnvironmentProxy chooses the proxy that the environment of a task's commands names.
 func EnvironmentProxy(t *Task) func(*http.Request) (*url.URL, error) {
 	getenv := func(name string) string { return variable(t.Environ, name) }
-	return func(request *http.Request) (*url.URL, error) { return environmentProxy(request.URL, getenv) }
+	return func(request *http.Request) (*url.URL, error) { return envproxy.For(request.URL, getenv) }
 }
 
 // ownProxy reads the parameter `proxy`; nil if there is none. The secrets
@@ -116,58 +117,6 @@ func ProxyAddress(host string, port int, secure bool) (*url.URL, error) {
 		return nil, fmt.Errorf("no host: %s", sample(host))
 	}
 	return proxy, nil
-}
-
-// environmentProxy finds the proxy for an address in the environment; nil for
-// none. As in Digdag, and unlike net/http, this machine is no exception, and the
-// proxy for http stands in for that for https.
-func environmentProxy(to *url.URL, getenv func(string) string) (*url.URL, error) {
-	names := []string{"http_proxy", "HTTP_PROXY"}
-	if to.Scheme == "https" {
-		names = append([]string{"https_proxy", "HTTPS_PROXY"}, names...)
-	}
-	for _, name := range names {
-		text := getenv(name)
-		if text == "" {
-			continue
-		}
-		if isDirect(to.Hostname(), getenv("no_proxy")+","+getenv("NO_PROXY")) {
-			return nil, nil
-		}
-		if !strings.Contains(text, "://") {
-			text = "http://" + text
-		}
-		proxy, err := url.Parse(text)
-		if err != nil || proxy.Hostname() == "" {
-			return nil, fmt.Errorf("the variable %s is no address of a proxy", name)
-		}
-		return proxy, nil
-	}
-	return nil, nil
-}
-
-// isDirect tells whether a list as in NO_PROXY names a host, or a domain or a
-// network that it is in.
-func isDirect(host, list string) bool {
-	host = strings.ToLower(host)
-	ip := net.ParseIP(host)
-	for entry := range strings.SplitSeq(strings.ToLower(list), ",") {
-		entry = strings.TrimSpace(entry)
-		if name, _, err := net.SplitHostPort(entry); err == nil {
-			entry = name
-		}
-		if entry == "" {
-			continue
-		}
-		domain := strings.TrimPrefix(strings.TrimPrefix(entry, "*"), ".")
-		if entry == "*" || host == domain || domain != "" && strings.HasSuffix(host, "."+domain) {
-			return true
-		}
-		if _, network, err := net.ParseCIDR(entry); err == nil && ip != nil && network.Contains(ip) {
-			return true
-		}
-	}
-	return false
 }
 
 // variable finds a variable among "NAME=value"; of several the last counts.
