@@ -244,9 +244,6 @@ func spills(t *testing.T, found map[string][]byte, forms []string) {
 // journal, archives, alerts, answers, or arguments of processes, and neither does it
 // after it was killed and started again.
 func TestCanaryOnAnAgent(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
 	forms := canaryForms()
 	server, alerts := echoServer(t)
 	files := mine(server, refusingMail(t), refusingDatabase(t))
@@ -360,9 +357,6 @@ func TestCanaryOnAnAgent(t *testing.T) {
 
 // Local runs neither show nor keep the secrets of their tasks.
 func TestCanaryInLocalRuns(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
 	forms := canaryForms()
 	server, _ := echoServer(t)
 	files := mine(server, refusingMail(t), refusingDatabase(t))
