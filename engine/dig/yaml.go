@@ -21,8 +21,6 @@ type syntaxError struct {
 	hint         string
 }
 
-func (e *syntaxError) Error() string { return e.message }
-
 // parseYAML parses text as one document and returns its root; the tree's scalars are not resolved. An empty document
 // has no root.
 func parseYAML(text []byte) (*yaml.Node, *syntaxError) {
