@@ -298,7 +298,7 @@ func TestPrograms(t *testing.T) {
 // A kill reaches all that a program has started.
 func TestKill(t *testing.T) {
 	p := newProject(t)
-	p.script("slow", `(trap 'echo child ended; exit' TERM; echo up; while :; do sleep 0.05; done) & trap 'wait; echo ended; exit 1' TERM; wait`)
+	p.script("slow", `trap 'wait; echo ended; exit 1' TERM; (trap 'echo child ended; exit' TERM; echo up; while :; do sleep 0.05; done) & wait`)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error)
