@@ -5,12 +5,13 @@ import (
 	"unicode/utf8"
 )
 
-// DidYouMean is the hint, for any text of a user's, that names the candidate nearest to word, or nothing if none is near: a candidate is near if
-// at most half of its letters differ.
+// DidYouMean is the hint, for any text of a user's, that names the candidate
+// nearest to word, or nothing if none is near: a candidate is near if one letter or
+// at most a third of its letters differ.
 func DidYouMean(word string, candidates []string) string {
 	best, bestDistance := "", 0
 	for _, c := range candidates {
-		limit := utf8.RuneCountInString(c) / 2
+		limit := max(1, utf8.RuneCountInString(c)/3)
 		d := distance(word, c, limit)
 		if d <= limit && (best == "" || d < bestDistance) {
 			best, bestDistance = c, d
