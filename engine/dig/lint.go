@@ -55,6 +55,18 @@ var leaking = []struct{ key, message, hint string }{
 	{"_env", "an exported _env reaches only tasks that have an _env of their own", "put it on the tasks that need it"},
 }
 
+// elsewhere are the mappings by which tasks of Digdag choose a place for their
+// commands that gitdag does not reach, each with keys that tell it from a variable
+// of a user's.
+var elsewhere = []struct {
+	key  string
+	tell []string
+}{
+	{"agent.command_executor.ecs", nil},
+	{"ecs", []string{"task_definition_arn"}},
+	{"kubernetes", []string{"PersistentVolume", "PersistentVolumeClaim", "Pod"}},
+}
+
 // lint reports what is legal but seldom meant.
 func (u *unit) lint(env *compileEnv) {
 	linted := map[*body]bool{} // what an alias repeats is reported once
@@ -64,6 +76,7 @@ func (u *unit) lint(env *compileEnv) {
 		}
 		linted[t.body] = true
 		u.lintExport(env, t)
+		lintPlace(env, t.body.export)
 		if t.body.group {
 			u.lintGroup(env, t)
 		} else {
@@ -83,6 +96,19 @@ func (u *unit) lintExport(env *compileEnv, t *visited) {
 		env.report(Warning, problem{in: t.body.export, key: "plugin"},
 			"plug-ins of the JVM cannot be loaded: tasks with the operators of plugin.dependencies will fail",
 			"let a program do it: an executable operators/NAME in the project, or sh> or py>")
+	}
+}
+
+// lintPlace reports that commands do not run where a task or an export has them run.
+func lintPlace(env *compileEnv, m *params.Map) {
+	for _, e := range elsewhere {
+		v, _ := m.Lookup(e.key)
+		settings, ok := v.(*params.Map)
+		if ok && (e.tell == nil || slices.ContainsFunc(e.tell, settings.Has)) {
+			env.report(Warning, problem{in: m, key: e.key},
+				fmt.Sprintf("commands do not run in what %s describes: they run in the container of their docker:, or else on this machine", e.key),
+				"name an image in docker:, or let the command itself start what runs elsewhere")
+		}
 	}
 }
 
@@ -117,6 +143,7 @@ func (u *unit) lintOperator(env *compileEnv, t *visited) {
 				fmt.Sprintf("task %s: %s; the task will fail", t.task, err), "use a number or {limit: N, interval: SECONDS}")
 		}
 	}
+	lintPlace(env, m)
 	key, name := operatorType(m)
 	if name == "" {
 		return
