@@ -7,11 +7,11 @@ import (
 
 // DidYouMean is the hint, for any text of a user's, that names the candidate
 // nearest to word, or nothing if none is near: a candidate is near if one letter or
-// at most a third of its letters differ.
+// about a third of its letters differ.
 func DidYouMean(word string, candidates []string) string {
 	best, bestDistance := "", 0
 	for _, c := range candidates {
-		limit := max(1, utf8.RuneCountInString(c)/3)
+		limit := max(1, (utf8.RuneCountInString(c)+1)/3)
 		d := distance(word, c, limit)
 		if d <= limit && (best == "" || d < bestDistance) {
 			best, bestDistance = c, d
