@@ -76,7 +76,6 @@ func (u *unit) lint(env *compileEnv) {
 		}
 		linted[t.body] = true
 		u.lintExport(env, t)
-		lintPlace(env, t.body.export)
 		if t.body.group {
 			u.lintGroup(env, t)
 		} else {
@@ -97,6 +96,7 @@ func (u *unit) lintExport(env *compileEnv, t *visited) {
 			"plug-ins of the JVM cannot be loaded: tasks with the operators of plugin.dependencies will fail",
 			"let a program do it: an executable operators/NAME in the project, or sh> or py>")
 	}
+	lintPlace(env, t.body.export)
 }
 
 // lintPlace reports that commands do not run where a task or an export has them run.
